@@ -1,0 +1,98 @@
+//! Where a network runs. The one place that knows which devices there are.
+
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::Device;
+
+use super::error::{Error, Result};
+
+/// A user's wish: `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first CUDA GPU that works, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    /// This GPU and no other.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let cuda = text.strip_prefix("cuda").map(|rest| match rest.strip_prefix(':') {
+            Some(ordinal) => ordinal.parse().ok(),
+            None => rest.is_empty().then_some(0),
+        });
+        match (text, cuda) {
+            ("auto", _) => Ok(Self::Auto),
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Some(Some(ordinal))) => Ok(Self::Cuda(ordinal)),
+            _ => Err(Error::Device {
+                name: text.into(),
+                reason: "unknown; use auto, cpu, cuda or cuda:N with N from 0".into(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where a GPU was ordered that can't be had; `auto` never fails.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(cuda(0).unwrap_or(Device::Cpu)),
+            Self::Cuda(ordinal) => cuda(ordinal).map_err(|reason| Error::Device {
+                name: self.to_string(),
+                reason: format!(
+                    "{reason}; use device=cpu, or device=auto to take a GPU only where one works"
+                ),
+            }),
+        }
+    }
+}
+
+fn cuda(ordinal: usize) -> std::result::Result<Device, String> {
+    if !candle_core::utils::cuda_is_available() {
+        return Err("this build has no CUDA support (cargo feature `cuda`)".into());
+    }
+    Device::new_cuda(ordinal).map_err(|error| format!("no such CUDA GPU ({error})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_and_print() {
+        for name in ["auto", "cpu", "cuda:0", "cuda:3"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
+        for name in ["", "gpu", "cuda:", "cuda:x", "cuda0", "CPU"] {
+            assert!(name.parse::<DeviceChoice>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn auto_always_opens_and_an_absent_gpu_is_named() {
+        DeviceChoice::Auto.open().unwrap();
+        let message = DeviceChoice::Cuda(99).open().unwrap_err().to_string();
+        assert!(message.contains("cuda:99") && message.contains("device=cpu"), "{message}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The networks, their weights files and the devices they run on.
+
+mod architecture;
+mod classifier;
+mod device;
+mod error;
+mod network;
+mod weights;
+
+pub use architecture::{Architecture, Block, Shape};
+pub use classifier::Classifier;
+pub use device::DeviceChoice;
+pub use error::{Error, Result};
+pub use network::{BatchStatistics, Network, initial_tensors};
+pub use weights::{FORMAT, Metadata, Region, Weights, write_atomically};

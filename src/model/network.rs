@@ -1,0 +1,220 @@
+//! An [`Architecture`] with weights: the one description that trains and runs on every device.
+
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use candle_nn::VarBuilder;
+use rand::{Rng, RngExt};
+
+use super::architecture::{Architecture, Block, Shape};
+use super::error::Result;
+use crate::ops;
+
+/// Keras' default, which the paper's recipe implies.
+pub(super) const NORM_EPSILON: f64 = 1e-3;
+
+/// A network whose parameters are candle tensors.
+///
+/// Block `i` reads its parameters under the name `i`: `0.norm.weight`, `0.conv.bias`, `5.weight` …
+pub struct Network {
+    layers: Vec<Layer>,
+}
+
+enum Layer {
+    Conv { norm: Option<Norm>, kernel: Tensor, bias: Tensor, stride: usize, relu: bool, pool: bool },
+    Flatten,
+    Dense { weight: Tensor, bias: Tensor, relu: bool },
+}
+
+struct Norm {
+    name: String,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+/// Mean and variance of one batch at one normalisation, for its running averages.
+pub struct BatchStatistics {
+    /// The normalisation's name, such as `0.norm`.
+    pub name: String,
+    pub mean: Tensor,
+    pub variance: Tensor,
+}
+
+impl Network {
+    /// Builds the network from named tensors.
+    ///
+    /// # Errors
+    /// Where the architecture is not sound, or a tensor is missing or of another shape.
+    pub fn new(architecture: &Architecture, tensors: &VarBuilder) -> Result<Self> {
+        let shapes = architecture.shapes()?;
+        let layers = architecture
+            .blocks
+            .iter()
+            .zip(&shapes)
+            .enumerate()
+            .map(|(index, (block, &shape))| Layer::new(block, shape, &tensors.pp(index)))
+            .collect::<Result<_>>()?;
+        Ok(Self { layers })
+    }
+
+    /// Logits `(batch,)` of pictures `(batch, channels, height, width)`, with the running averages.
+    pub fn forward(&self, pictures: &Tensor) -> Result<Tensor> {
+        self.run(pictures, None)
+    }
+
+    /// Logits as [`Network::forward`] gives them, normalised over this batch, and the statistics
+    /// that the running averages learn from.
+    pub fn forward_train(&self, pictures: &Tensor) -> Result<(Tensor, Vec<BatchStatistics>)> {
+        let mut statistics = Vec::new();
+        let logits = self.run(pictures, Some(&mut statistics))?;
+        Ok((logits, statistics))
+    }
+
+    /// The kernels of all convolutions and dense layers, without biases and normalisations.
+    pub fn kernels(&self) -> impl Iterator<Item = &Tensor> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Conv { kernel, .. } => Some(kernel),
+            Layer::Dense { weight, .. } => Some(weight),
+            Layer::Flatten => None,
+        })
+    }
+
+    fn run(&self, pictures: &Tensor, mut statistics: Option<&mut Vec<BatchStatistics>>) -> Result<Tensor> {
+        let mut x = pictures.clone();
+        for layer in &self.layers {
+            x = layer.forward(x, statistics.as_deref_mut())?;
+        }
+        Ok(x.squeeze(1)?)
+    }
+}
+
+impl Layer {
+    fn new(block: &Block, input: Shape, tensors: &VarBuilder) -> Result<Self> {
+        Ok(match (*block, input) {
+            (Block::Conv { filters, kernel, stride, norm, relu, pool }, Shape::Picture { channels, .. }) => {
+                let conv = tensors.pp("conv");
+                Self::Conv {
+                    norm: norm.then(|| Norm::new(channels, &tensors.pp("norm"))).transpose()?,
+                    kernel: conv.get((filters, channels, kernel, kernel), "weight")?,
+                    bias: conv.get(filters, "bias")?,
+                    stride,
+                    relu,
+                    pool,
+                }
+            }
+            (Block::Dense { units, relu }, Shape::Row(width)) => Self::Dense {
+                weight: tensors.get((units, width), "weight")?,
+                bias: tensors.get(units, "bias")?,
+                relu,
+            },
+            (Block::Flatten, _) => Self::Flatten,
+            (block, shape) => unreachable!("shapes() let {block:?} take {shape:?}"),
+        })
+    }
+
+    fn forward(&self, x: Tensor, statistics: Option<&mut Vec<BatchStatistics>>) -> Result<Tensor> {
+        match self {
+            Self::Conv { norm, kernel, bias, stride, relu, pool } => {
+                let mut x = match norm {
+                    Some(norm) => norm.forward(&x, statistics)?,
+                    None => x,
+                };
+                x = ops::conv2d(&x, kernel, bias, *stride)?;
+                // The largest of rectified values is the rectified largest: pooling first leaves a
+                // quarter to rectify.
+                if *pool {
+                    x = ops::max_pool2d(&x)?;
+                }
+                Ok(if *relu { x.relu()? } else { x })
+            }
+            Self::Flatten => Ok(x.flatten_from(1)?),
+            Self::Dense { weight, bias, relu } => {
+                let x = x.matmul(&weight.t()?)?.broadcast_add(bias)?;
+                Ok(if *relu { x.relu()? } else { x })
+            }
+        }
+    }
+}
+
+impl Norm {
+    fn new(channels: usize, tensors: &VarBuilder) -> Result<Self> {
+        Ok(Self {
+            name: tensors.prefix(),
+            weight: tensors.get(channels, "weight")?,
+            bias: tensors.get(channels, "bias")?,
+            running_mean: tensors.get(channels, "running_mean")?,
+            running_var: tensors.get(channels, "running_var")?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, statistics: Option<&mut Vec<BatchStatistics>>) -> Result<Tensor> {
+        let Some(statistics) = statistics else {
+            let scale = (&self.weight / (&self.running_var + NORM_EPSILON)?.sqrt()?)?;
+            let shift = (&self.bias - (&self.running_mean * &scale)?)?;
+            let channel = (1, x.dim(1)?, 1, 1);
+            return Ok(x.broadcast_mul(&scale.reshape(channel)?)?.broadcast_add(&shift.reshape(channel)?)?);
+        };
+        let normalised = ops::batch_norm(x, &self.weight, &self.bias, NORM_EPSILON)?;
+        statistics.push(BatchStatistics {
+            name: self.name.clone(),
+            mean: normalised.mean,
+            variance: normalised.variance,
+        });
+        Ok(normalised.output)
+    }
+}
+
+/// Fresh parameters: kernels from the normal Glorot distribution (Glorot and Bengio 2010, cut off
+/// at two standard deviations as Keras' `glorot_normal` is), biases 0, normalisations neutral.
+pub fn initial_tensors(architecture: &Architecture, rng: &mut impl Rng) -> Result<HashMap<String, Tensor>> {
+    let mut tensors = HashMap::new();
+    let constant = |value: f32, len: usize| Tensor::full(value, len, &Device::Cpu);
+    for (index, (block, &shape)) in architecture.blocks.iter().zip(&architecture.shapes()?).enumerate() {
+        match (*block, shape) {
+            (Block::Conv { filters, kernel, norm, .. }, Shape::Picture { channels, .. }) => {
+                if norm {
+                    for (name, value) in
+                        [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)]
+                    {
+                        tensors.insert(format!("{index}.norm.{name}"), constant(value, channels)?);
+                    }
+                }
+                let area = kernel * kernel;
+                let weight = glorot_normal(channels * area, filters * area, filters * channels * area, rng);
+                let weight = Tensor::from_vec(weight, (filters, channels, kernel, kernel), &Device::Cpu)?;
+                tensors.insert(format!("{index}.conv.weight"), weight);
+                tensors.insert(format!("{index}.conv.bias"), constant(0.0, filters)?);
+            }
+            (Block::Dense { units, .. }, Shape::Row(width)) => {
+                let weight = glorot_normal(width, units, units * width, rng);
+                tensors.insert(
+                    format!("{index}.weight"),
+                    Tensor::from_vec(weight, (units, width), &Device::Cpu)?,
+                );
+                tensors.insert(format!("{index}.bias"), constant(0.0, units)?);
+            }
+            _ => {}
+        }
+    }
+    Ok(tensors)
+}
+
+fn glorot_normal(fan_in: usize, fan_out: usize, len: usize, rng: &mut impl Rng) -> Vec<f32> {
+    // Standard deviation of a unit normal distribution cut off at ±2.
+    const CUT_DEVIATION: f64 = 0.879_625_661_034_239_8;
+    let deviation = (2.0 / (fan_in + fan_out) as f64).sqrt() / CUT_DEVIATION;
+    (0..len)
+        .map(|_| {
+            loop {
+                // Box and Muller's transform.
+                let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+                let value = radius * (std::f64::consts::TAU * rng.random::<f64>()).cos();
+                if value.abs() <= 2.0 {
+                    break (value * deviation) as f32;
+                }
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,192 @@
+//! The weights file: safetensors whose metadata says everything that a program needs to run it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use super::architecture::Architecture;
+use super::error::{Error, Result};
+
+/// Name and version of the format, stored under the key `format`.
+pub const FORMAT: &str = "smilefilter-1";
+
+static EMBEDDED: &[u8] = include_bytes!("../../models/paper-deep.safetensors");
+
+/// Which part of a picture a network was trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Region {
+    /// The largest centred square.
+    Center,
+    /// The whole picture, squeezed.
+    Full,
+}
+
+/// What a weights file says of itself. Every field but `training` is needed to run it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    pub architecture: Architecture,
+    /// Input = byte × `scale` + `offset`.
+    pub scale: f32,
+    pub offset: f32,
+    /// What to call the two answers: not smiling, smiling.
+    pub labels: [String; 2],
+    pub region: Region,
+    /// A face smiles from this probability on.
+    pub threshold: f32,
+    /// The logit is divided by this before the sigmoid.
+    pub temperature: f32,
+    /// How the weights came about, for people: data, split, seed, command, accuracy.
+    #[serde(default)]
+    pub training: BTreeMap<String, serde_json::Value>,
+}
+
+impl Metadata {
+    /// Defaults of a freshly trained network: pixels from 0 to 1, threshold one half.
+    pub fn new(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            scale: 1.0 / 255.0,
+            offset: 0.0,
+            labels: ["Not smiling".into(), "Smiling".into()],
+            region: Region::Full,
+            threshold: 0.5,
+            temperature: 1.0,
+            training: BTreeMap::new(),
+        }
+    }
+}
+
+/// Weights with their metadata, on the CPU.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    pub metadata: Metadata,
+    pub tensors: HashMap<String, Tensor>,
+}
+
+impl Weights {
+    /// The weights that are built into the plugin.
+    pub fn embedded() -> Result<Self> {
+        Self::from_bytes(EMBEDDED, "the built-in model")
+    }
+
+    /// Reads a weights file.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the file can't be read, [`Error::Weights`] where its content is not
+    /// that of a complete weights file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        Self::from_bytes(&bytes, &path.display().to_string())
+    }
+
+    /// Takes weights from memory; `name` stands in error messages.
+    pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
+        Self::parse(bytes).map_err(|reason| Error::Weights { name: name.into(), reason })
+    }
+
+    fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("no safetensors ({e})"))?;
+        let fields = header.metadata().as_ref().ok_or("its metadata is missing")?;
+        let metadata = metadata_from_strings(fields)?;
+        metadata.architecture.shapes().map_err(|e| e.to_string())?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| format!("broken safetensors ({e})"))?;
+        let mut tensors = HashMap::new();
+        for (name, view) in file.tensors() {
+            if view.dtype() != safetensors::Dtype::F32 {
+                return Err(format!("tensor {name} is {:?}, not F32", view.dtype()));
+            }
+            let tensor = Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), &Device::Cpu)
+                .map_err(|e| format!("tensor {name}: {e}"))?;
+            tensors.insert(name, tensor);
+        }
+        Ok(Self { metadata, tensors })
+    }
+
+    /// The file's bytes; the same weights always give the same bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut views = Vec::new();
+        for (name, tensor) in &self.tensors {
+            views.push((name.clone(), View::new(tensor)?));
+        }
+        views.sort_by(|a, b| a.0.cmp(&b.0));
+        let fields = metadata_to_strings(&self.metadata);
+        // The safetensors crate takes a HashMap, whose order changes from run to run; only one key
+        // keeps the bytes the same.
+        let fields = HashMap::from([("smilefilter".to_string(), fields)]);
+        safetensors::serialize(views, Some(fields)).map_err(|e| Error::Candle(candle_core::Error::wrap(e)))
+    }
+
+    /// Writes the file whole or not at all: to a temporary file beside it, then renamed.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where the folder can't be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes()?;
+        write_atomically(path, &bytes).map_err(|source| Error::Write { path: path.into(), source })
+    }
+}
+
+/// Writes a file whole or not at all.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}.partial", std::process::id()));
+    let written = std::fs::File::create(&partial)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&partial, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&partial);
+    }
+    written
+}
+
+fn metadata_to_strings(metadata: &Metadata) -> String {
+    let mut value = serde_json::to_value(metadata).expect("metadata is plain data");
+    value["format"] = FORMAT.into();
+    value.to_string()
+}
+
+fn metadata_from_strings(fields: &HashMap<String, String>) -> std::result::Result<Metadata, String> {
+    let text = fields.get("smilefilter").ok_or("its metadata has no `smilefilter`")?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("metadata: {e}"))?;
+    if value["format"] != FORMAT {
+        return Err(format!("its format is {}, this program reads {FORMAT:?}", value["format"]));
+    }
+    serde_json::from_value(value).map_err(|e| format!("metadata: {e}"))
+}
+
+/// A tensor as the safetensors crate wants to see it.
+struct View {
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View {
+    fn new(tensor: &Tensor) -> Result<Self> {
+        let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        Ok(Self {
+            shape: tensor.dims().to_vec(),
+            bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        })
+    }
+}
+
+impl safetensors::View for View {
+    fn dtype(&self) -> safetensors::Dtype {
+        safetensors::Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}

@@ -1,0 +1,1 @@
+//! Training and measuring networks: data sets, fitting, metrics, reports.
