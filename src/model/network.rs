@@ -117,17 +117,12 @@ impl Layer {
     fn forward(&self, x: Tensor, statistics: Option<&mut Vec<BatchStatistics>>) -> Result<Tensor> {
         match self {
             Self::Conv { norm, kernel, bias, stride, relu, pool } => {
-                let mut x = match norm {
+                let x = match norm {
                     Some(norm) => norm.forward(&x, statistics)?,
                     None => x,
                 };
-                x = ops::conv2d(&x, kernel, bias, *stride)?;
-                // The largest of rectified values is the rectified largest: pooling first leaves a
-                // quarter to rectify.
-                if *pool {
-                    x = ops::max_pool2d(&x)?;
-                }
-                Ok(if *relu { x.relu()? } else { x })
+                let options = ops::ConvOptions { stride: *stride, relu: *relu, pool: *pool };
+                Ok(ops::conv2d(&x, kernel, bias, options)?)
             }
             Self::Flatten => Ok(x.flatten_from(1)?),
             Self::Dense { weight, bias, relu } => {
