@@ -1,5 +1,11 @@
 //! A region of a picture, brought to a network's input size. The only resampling there is:
 //! training calls it on decoded files, the element on video planes.
+//!
+//! Resampling is linear, so each component is resampled on its own plane with its own
+//! subsampling, and only the small result is converted to RGB. The filter is a triangle that
+//! widens with the reduction, so that nothing is skipped when large pictures shrink.
+
+use std::ops::Range;
 
 /// An upright rectangle in pixels of the picture; it may stick out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -10,39 +16,108 @@ pub struct Rect {
     pub height: f32,
 }
 
+/// How samples of a component lie along one direction of the picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Samples there are, at least one.
+    pub len: usize,
+    /// Picture pixels from one sample to the next: 1, or 2 where chroma is subsampled.
+    pub step: f32,
+    /// How far samples sit before the middle of the pixels they stand for, in samples: 0, or 0.25
+    /// where a sample for two pixels sits on the first of them.
+    pub siting: f32,
+}
+
+impl Sampling {
+    /// One sample a pixel.
+    pub fn full(len: usize) -> Self {
+        Self { len, step: 1.0, siting: 0.0 }
+    }
+
+    /// The position of the picture's `x` counted in samples; sample `i` reaches from `i` to `i + 1`.
+    fn position(&self, x: f32) -> f32 {
+        x / self.step + self.siting
+    }
+}
+
 /// Where one colour component of a picture lies in memory.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Component<'a> {
-    /// From the component's first sample on.
-    pub data: &'a [u8],
-    /// Bytes from one sample to the next in a row.
+    /// The plane that the component is in; components that share a plane are read together.
+    pub plane: &'a [u8],
+    /// Bytes before the first sample.
+    pub offset: usize,
+    /// Bytes from one sample to the next in a row, at least one.
     pub pixel_stride: usize,
     /// Bytes from one row to the next.
     pub row_stride: usize,
-    /// Samples a row, and rows.
-    pub width: usize,
-    pub height: usize,
+    pub horizontal: Sampling,
+    pub vertical: Sampling,
+}
+
+/// How components become red, green and blue: `matrix` × components + `offset`, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Color {
+    pub matrix: [[f32; 3]; 3],
+    pub offset: [f32; 3],
+}
+
+impl Color {
+    /// Components are red, green and blue from 0 to 255.
+    pub const RGB: Self =
+        Self { matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], offset: [0.0; 3] };
+
+    /// The first component is brightness from 0 to 255; the others are not read.
+    pub const GREY: Self = Self { matrix: [[1.0, 0.0, 0.0]; 3], offset: [0.0; 3] };
+
+    /// Components are brightness and the differences of blue and red from it, where `kr` and `kb`
+    /// are the weights of red and blue in brightness.
+    pub fn yuv(kr: f32, kb: f32) -> Self {
+        let kg = 1.0 - kr - kb;
+        let (blue, red) = (2.0 * (1.0 - kb), 2.0 * (1.0 - kr));
+        let matrix = [[1.0, 0.0, red], [1.0, -blue * kb / kg, -red * kr / kg], [1.0, blue, 0.0]];
+        Self { matrix, offset: [0.0; 3] }
+    }
+
+    /// The same for components stored in a range of their own: `zero` means 0, and `span` more
+    /// means 255.
+    pub fn with_range(mut self, zero: [f32; 3], span: [f32; 3]) -> Self {
+        for (row, offset) in self.matrix.iter_mut().zip(&mut self.offset) {
+            for ((factor, zero), span) in row.iter_mut().zip(zero).zip(span) {
+                *factor *= 255.0 / span;
+                *offset -= *factor * zero;
+            }
+        }
+        self
+    }
+
+    /// Whether red, green or blue depends on this component.
+    fn uses(&self, component: usize) -> bool {
+        self.matrix.iter().any(|row| row[component] != 0.0)
+    }
 }
 
 /// A picture in memory, without a copy.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Picture<'a> {
     pub width: usize,
     pub height: usize,
     pub components: [Component<'a>; 3],
+    pub color: Color,
 }
 
 impl<'a> Picture<'a> {
     /// Packed RGB, 3 bytes a pixel, rows without padding.
     pub fn rgb(width: usize, height: usize, data: &'a [u8]) -> Self {
         let component = |offset| Component {
-            data: &data[offset..],
+            plane: data,
+            offset,
             pixel_stride: 3,
             row_stride: 3 * width,
-            width,
-            height,
+            horizontal: Sampling::full(width),
+            vertical: Sampling::full(height),
         };
-        Self { width, height, components: [component(0), component(1), component(2)] }
+        Self { width, height, components: [0, 1, 2].map(component), color: Color::RGB }
     }
 
     /// The whole picture.
@@ -51,33 +126,219 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Brings regions to `width` × `height`, as bytes of three RGB planes.
+/// Brings regions to `width` × `height`, as bytes of three RGB planes. Keeps its buffers, so that
+/// one used for frame after frame allocates nothing.
 pub struct Cropper {
     width: usize,
     height: usize,
+    components: [Resampled; 3],
+    /// One output row before the horizontal pass: bytes of the plane, weighted and summed.
+    sums: Vec<f32>,
+    /// The samples of one component in `sums`, next to each other.
+    samples: Vec<f32>,
+}
+
+/// One component on its way to the output size.
+#[derive(Default)]
+struct Resampled {
+    horizontal: Filter,
+    vertical: Filter,
+    values: Vec<f32>,
 }
 
 impl Cropper {
+    /// # Panics
+    /// If a side is 0.
     pub fn new(width: usize, height: usize) -> Self {
-        Self { width, height }
+        assert!(width > 0 && height > 0, "a crop without pixels");
+        let component = || Resampled { values: vec![0.0; width * height], ..Resampled::default() };
+        let components = [component(), component(), component()];
+        Self { width, height, components, sums: Vec::new(), samples: Vec::new() }
     }
 
     /// Resamples `region` of `picture` into `output` (3 × height × width bytes, R, G and B planes).
+    /// Outside the picture its edge goes on; parts of the region further away than the picture is
+    /// large are cut off.
     ///
     /// # Panics
-    /// If `output` has another length.
+    /// If `output` has another length, or a component's plane is shorter than it says.
     pub fn crop(&mut self, picture: &Picture, region: Rect, output: &mut [u8]) {
-        assert_eq!(output.len(), 3 * self.width * self.height);
-        for (plane, component) in output.chunks_exact_mut(self.width * self.height).zip(&picture.components) {
-            for (y, row) in plane.chunks_exact_mut(self.width).enumerate() {
-                let source_y = region.y + (y as f32 + 0.5) * region.height / self.height as f32;
+        assert_eq!(output.len(), 3 * self.width * self.height, "output is not three planes");
+        pulp::Arch::new().dispatch(|| {
+            self.resample(picture, region);
+            self.convert(&picture.color, output);
+        });
+    }
+
+    #[inline(always)]
+    fn resample(&mut self, picture: &Picture, region: Rect) {
+        let columns = limits(region.x, region.width, picture.width);
+        let rows = limits(region.y, region.height, picture.height);
+        let mut waiting = [0, 1, 2].map(|index| picture.color.uses(index));
+        for index in 0..3 {
+            if waiting[index] {
+                let (component, resampled) = (&picture.components[index], &mut self.components[index]);
+                resampled.horizontal.prepare(columns, component.horizontal, self.width);
+                resampled.vertical.prepare(rows, component.vertical, self.height);
+            }
+        }
+        for leader in 0..3 {
+            let first = &picture.components[leader];
+            let members = [0, 1, 2].map(|index| {
+                let other = &picture.components[index];
+                waiting[index]
+                    && std::ptr::eq(first.plane, other.plane)
+                    && (first.row_stride, first.vertical) == (other.row_stride, other.vertical)
+            });
+            if waiting[leader] {
+                self.resample_plane(&picture.components, members);
+            }
+            for (waiting, member) in waiting.iter_mut().zip(members) {
+                *waiting &= !member;
+            }
+        }
+    }
+
+    /// Resamples the components that `members` names, which are in one plane with the same rows.
+    #[inline(always)]
+    fn resample_plane(&mut self, components: &[Component; 3], members: [bool; 3]) {
+        let Self { width, height, components: resampled, sums, samples } = self;
+        let members = || (0..3).filter(|&index| members[index]);
+        let bytes = |index: usize| {
+            let (component, span) = (&components[index], &resampled[index].horizontal.span);
+            let byte = |sample: usize| component.offset + sample * component.pixel_stride;
+            byte(span.start)..byte(span.end - 1) + 1
+        };
+        let start = members().map(|index| bytes(index).start).min().unwrap_or(0);
+        let end = members().map(|index| bytes(index).end).max().unwrap_or(0);
+        let Some(leader) = members().next() else { return };
+        let Component { plane, row_stride, .. } = components[leader];
+        sums.resize(end - start, 0.0);
+        for y in 0..*height {
+            let (first, weights) = resampled[leader].vertical.taps(y);
+            sum_rows(&plane[first * row_stride..], row_stride, start..end, weights, sums);
+            for index in members() {
+                let (component, resampled) = (&components[index], &mut resampled[index]);
+                let Range { start: from, end: to } = resampled.horizontal.span;
+                let skip = component.offset + from * component.pixel_stride - start;
+                samples.clear();
+                samples.extend(sums[skip..].iter().step_by(component.pixel_stride).take(to - from));
+                let row = &mut resampled.values[y * *width..][..*width];
                 for (x, value) in row.iter_mut().enumerate() {
-                    let source_x = region.x + (x as f32 + 0.5) * region.width / self.width as f32;
-                    let column = (source_x as usize).min(component.width - 1);
-                    let line = (source_y as usize).min(component.height - 1);
-                    *value = component.data[line * component.row_stride + column * component.pixel_stride];
+                    let (first, weights) = resampled.horizontal.taps(x);
+                    *value = dot(&samples[first - from..][..weights.len()], weights);
                 }
             }
         }
+    }
+
+    #[inline(always)]
+    fn convert(&self, color: &Color, output: &mut [u8]) {
+        let [first, second, third] = self.components.each_ref().map(|component| &component.values);
+        let planes = output.chunks_exact_mut(self.width * self.height);
+        for ((plane, matrix), offset) in planes.zip(&color.matrix).zip(color.offset) {
+            for (((value, a), b), c) in plane.iter_mut().zip(first).zip(second).zip(third) {
+                // The cast keeps the result from 0 to 255.
+                *value = (matrix[0] * a + matrix[1] * b + matrix[2] * c + offset + 0.5) as u8;
+            }
+        }
+    }
+}
+
+/// Where a region begins and ends, within one picture's length of a picture from 0 to `len`.
+fn limits(start: f32, length: f32, len: usize) -> (f32, f32) {
+    let len = len as f32;
+    let limit = |x: f32| if x.is_finite() { x.clamp(-len, 2.0 * len) } else { 0.0 };
+    (limit(start), limit(start + length))
+}
+
+/// Writes to `sums` the bytes in `columns` of the first rows of `plane`, times the rows' weights.
+#[inline(always)]
+fn sum_rows(plane: &[u8], row_stride: usize, columns: Range<usize>, weights: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    let row = |index: usize| &plane[index * row_stride..][columns.clone()];
+    let used = weights.len() - weights.iter().rev().take_while(|&&weight| weight == 0.0).count();
+    let mut pairs = weights[..used].chunks_exact(2);
+    // Two rows at a time halve the trips of `sums` through memory.
+    for (index, pair) in pairs.by_ref().enumerate() {
+        for ((sum, &a), &b) in sums.iter_mut().zip(row(2 * index)).zip(row(2 * index + 1)) {
+            *sum += pair[0] * f32::from(a) + pair[1] * f32::from(b);
+        }
+    }
+    if let [weight] = pairs.remainder() {
+        for (sum, &byte) in sums.iter_mut().zip(row(used - 1)) {
+            *sum += weight * f32::from(byte);
+        }
+    }
+}
+
+/// The sum of products, in lanes that the compiler may keep in one register.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; 8];
+    let (mut a, mut b) = (a.chunks_exact(8), b.chunks_exact(8));
+    for (a, b) in a.by_ref().zip(b.by_ref()) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// Which samples make up each output value along one direction, and with what weights.
+#[derive(Default)]
+struct Filter {
+    key: Option<((f32, f32), Sampling, usize)>,
+    /// The samples that any output value needs.
+    span: Range<usize>,
+    /// For each output value its first sample.
+    starts: Vec<usize>,
+    /// For each output value `taps` weights, which add up to 1.
+    weights: Vec<f32>,
+    taps: usize,
+}
+
+impl Filter {
+    /// Makes a filter for `outputs` values from the picture between `limits`, unless it is there.
+    fn prepare(&mut self, limits: (f32, f32), sampling: Sampling, outputs: usize) {
+        let key = Some((limits, sampling, outputs));
+        if self.key == key {
+            return;
+        }
+        let len = sampling.len;
+        let (from, to) = (sampling.position(limits.0), sampling.position(limits.1));
+        let scale = (to - from) / outputs as f32;
+        let support = scale.abs().max(1.0);
+        self.taps = (2.0 * support).ceil() as usize + 1;
+        self.taps = self.taps.min(len);
+        self.starts.clear();
+        self.weights.clear();
+        self.weights.resize(self.taps * outputs, 0.0);
+        for (index, weights) in self.weights.chunks_exact_mut(self.taps).enumerate() {
+            let center = from + (index as f32 + 0.5) * scale;
+            let (first, last) = ((center - support).floor() as isize, (center + support).ceil() as isize);
+            let start = first.clamp(0, (len - self.taps) as isize);
+            for sample in first..last {
+                let distance = (sample as f32 + 0.5 - center).abs() / support;
+                let nearest = sample.clamp(0, len as isize - 1);
+                // Where rounding made one sample too many, its weight is as good as 0.
+                let tap = ((nearest - start) as usize).min(self.taps - 1);
+                weights[tap] += (1.0 - distance).max(0.0);
+            }
+            let sum: f32 = weights.iter().sum();
+            weights.iter_mut().for_each(|weight| *weight /= sum);
+            self.starts.push(start as usize);
+        }
+        let start = self.starts.iter().min().copied().unwrap_or(0);
+        let end = self.starts.iter().max().copied().unwrap_or(0) + self.taps;
+        self.span = start..end;
+        self.key = key;
+    }
+
+    /// The first sample of an output value, and the weights from there on.
+    #[inline(always)]
+    fn taps(&self, index: usize) -> (usize, &[f32]) {
+        (self.starts[index], &self.weights[index * self.taps..][..self.taps])
     }
 }
