@@ -13,3 +13,5 @@ pub use device::DeviceChoice;
 pub use error::{Error, Result};
 pub use network::{BatchStatistics, Network, initial_tensors};
 pub use weights::{FORMAT, Metadata, Region, Weights, write_atomically};
+#[cfg(feature = "train")]
+pub(crate) use weights::{from_safetensors, to_safetensors};

@@ -91,35 +91,15 @@ impl Weights {
     }
 
     fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("no safetensors ({e})"))?;
-        let fields = header.metadata().as_ref().ok_or("its metadata is missing")?;
-        let metadata = metadata_from_strings(fields)?;
+        let (metadata, tensors) = from_safetensors(bytes, METADATA_KEY)?;
+        let metadata = parse_metadata(&metadata)?;
         metadata.architecture.shapes().map_err(|e| e.to_string())?;
-        let file = SafeTensors::deserialize(bytes).map_err(|e| format!("broken safetensors ({e})"))?;
-        let mut tensors = HashMap::new();
-        for (name, view) in file.tensors() {
-            if view.dtype() != safetensors::Dtype::F32 {
-                return Err(format!("tensor {name} is {:?}, not F32", view.dtype()));
-            }
-            let tensor = Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), &Device::Cpu)
-                .map_err(|e| format!("tensor {name}: {e}"))?;
-            tensors.insert(name, tensor);
-        }
         Ok(Self { metadata, tensors })
     }
 
     /// The file's bytes; the same weights always give the same bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut views = Vec::new();
-        for (name, tensor) in &self.tensors {
-            views.push((name.clone(), View::new(tensor)?));
-        }
-        views.sort_by(|a, b| a.0.cmp(&b.0));
-        let fields = metadata_to_strings(&self.metadata);
-        // The safetensors crate takes a HashMap, whose order changes from run to run; only one key
-        // keeps the bytes the same.
-        let fields = HashMap::from([("smilefilter".to_string(), fields)]);
-        safetensors::serialize(views, Some(fields)).map_err(|e| Error::Candle(candle_core::Error::wrap(e)))
+        to_safetensors(&self.tensors, METADATA_KEY, print_metadata(&self.metadata))
     }
 
     /// Writes the file whole or not at all: to a temporary file beside it, then renamed.
@@ -145,19 +125,52 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     written
 }
 
-fn metadata_to_strings(metadata: &Metadata) -> String {
+const METADATA_KEY: &str = "smilefilter";
+
+fn print_metadata(metadata: &Metadata) -> String {
     let mut value = serde_json::to_value(metadata).expect("metadata is plain data");
     value["format"] = FORMAT.into();
     value.to_string()
 }
 
-fn metadata_from_strings(fields: &HashMap<String, String>) -> std::result::Result<Metadata, String> {
-    let text = fields.get("smilefilter").ok_or("its metadata has no `smilefilter`")?;
+fn parse_metadata(text: &str) -> std::result::Result<Metadata, String> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("metadata: {e}"))?;
     if value["format"] != FORMAT {
         return Err(format!("its format is {}, this program reads {FORMAT:?}", value["format"]));
     }
     serde_json::from_value(value).map_err(|e| format!("metadata: {e}"))
+}
+
+/// Named tensors with one text beside them, as safetensors.
+///
+/// The library keeps metadata in an order that changes from run to run; a single key keeps the
+/// bytes the same.
+pub(crate) fn to_safetensors(tensors: &HashMap<String, Tensor>, key: &str, text: String) -> Result<Vec<u8>> {
+    let views: BTreeMap<&String, View> =
+        tensors.iter().map(|(name, tensor)| Ok((name, View::new(tensor)?))).collect::<Result<_>>()?;
+    safetensors::serialize(views, Some(HashMap::from([(key.to_string(), text)])))
+        .map_err(|e| Error::Candle(candle_core::Error::wrap(e)))
+}
+
+/// The text under `key` and the tensors, or what is wrong with the bytes.
+pub(crate) fn from_safetensors(
+    bytes: &[u8],
+    key: &str,
+) -> std::result::Result<(String, HashMap<String, Tensor>), String> {
+    let broken = |error| format!("it is no whole safetensors file ({error})");
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let text = header.metadata().as_ref().and_then(|fields| fields.get(key));
+    let text = text.ok_or_else(|| format!("its metadata has no `{key}`"))?.clone();
+    let mut tensors = HashMap::new();
+    for (name, view) in SafeTensors::deserialize(bytes).map_err(broken)?.tensors() {
+        if view.dtype() != safetensors::Dtype::F32 {
+            return Err(format!("tensor {name} is {:?}, not F32", view.dtype()));
+        }
+        let tensor = Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), &Device::Cpu)
+            .map_err(|error| format!("tensor {name}: {error}"))?;
+        tensors.insert(name, tensor);
+    }
+    Ok((text, tensors))
 }
 
 /// A tensor as the safetensors crate wants to see it.
@@ -168,7 +181,7 @@ struct View {
 
 impl View {
     fn new(tensor: &Tensor) -> Result<Self> {
-        let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         Ok(Self {
             shape: tensor.dims().to_vec(),
             bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),

@@ -1,1 +1,20 @@
 //! Training and measuring networks: data sets, fitting, metrics, reports.
+
+mod adam;
+mod dataset;
+mod error;
+mod fit;
+mod layout;
+mod loss;
+mod metrics;
+mod recipe;
+mod source;
+mod split;
+
+pub use dataset::{Catalog, Dataset, Sample, Skipped, View, last_component};
+pub use error::{Error, Result};
+pub use fit::{EpochResult, Observer, Outcome, Progress, Trainer, predict};
+pub use layout::Layout;
+pub use metrics::{CLASSES, Confusion, wilson};
+pub use recipe::{Loss, Preset, Recipe};
+pub use split::{Parts, Split};

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::kernels::{Grid, PackedKernel, accumulate_kernel_gradient, convolve_row};
+use super::kernels::{Grid, KernelGradient, PackedKernel, convolve_row, filter_block};
 use crate::ops::layout;
 
 /// Sizes and steps of a convolution with what follows it.
@@ -170,7 +170,7 @@ impl WithSimd for Backward<'_> {
         let Geometry { channels, height, width, filters, kernel: size, stride, .. } = geometry;
         // The input's gradient is the convolution of the output's gradient with the kernel turned
         // by half a circle, its channels and filters swapped.
-        let padded_filters = filters.next_multiple_of(super::kernels::filter_block::<S>());
+        let padded_filters = filters.next_multiple_of(filter_block::<S>(filters));
         let turned =
             PackedKernel::new::<S>([channels, padded_filters, size], |channel, filter, row, column| {
                 let row_start = ((filter * channels + channel) * size + size - 1 - row) * size;
@@ -194,16 +194,23 @@ impl WithSimd for Backward<'_> {
         for ((input, input_gradient), (gradient, origins)) in samples.zip(gradients) {
             layout::pad_planes(input, [channels, height, width], geometry.padding(), &mut padded);
             spread.fill(&geometry, gradient, origins, &mut bias_gradient);
-            let row_len = geometry.row_len(channels);
-            let input_at = Grid { start: 0, row: stride * row_len, pixel: stride * channels };
-            accumulate_kernel_gradient(
-                simd,
-                [size, channels, padded_filters],
-                (&padded, row_len, input_at),
-                (&spread.values, spread.pixels),
-                [convolved_height, convolved_width],
-                &mut kernel_gradient,
-            );
+            let sums = KernelGradient {
+                size,
+                channels,
+                padded_filters,
+                input: &padded,
+                row_len: geometry.row_len(channels),
+                input_at: Grid {
+                    start: 0,
+                    row: stride * geometry.row_len(channels),
+                    pixel: stride * channels,
+                },
+                output: &spread.values,
+                output_at: spread.pixels,
+                height: convolved_height,
+                width: convolved_width,
+            };
+            sums.accumulate(simd, &mut kernel_gradient);
             let row_len = geometry.row_len(padded_filters);
             for (y, pixels) in pixels.chunks_exact_mut(width * channels).enumerate() {
                 convolve_row(simd, &turned, &spread.values[y * row_len..], row_len, 1, &mut line);

@@ -1,0 +1,170 @@
+//! The layouts of data sets: where pictures lie and where their labels stand.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Error, Result};
+use super::source::Source;
+
+const R2009A_IMAGES: &str = "Subsets/GENKI-4K/GENKI-4K_Images.txt";
+const R2009A_LABELS: &str = "Subsets/GENKI-4K/GENKI-4K_Labels.txt";
+const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+/// Folders that may wrap a data set, as archives often have one.
+const MAX_WRAPPERS: usize = 4;
+
+/// How a data set is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layout {
+    /// `files/` and `labels.txt`: line N labels file N in name order.
+    #[serde(rename = "GENKI-4K")]
+    Genki4k,
+    /// `files/` and, in `Subsets/GENKI-4K/`, a list of names and a list of their labels.
+    #[serde(rename = "GENKI-R2009a")]
+    GenkiR2009a,
+    /// `smile/` and `no-smile/`.
+    #[serde(rename = "folder a class")]
+    Classes,
+}
+
+/// A picture's name in its source, with its label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Labelled {
+    pub name: String,
+    pub smiling: bool,
+}
+
+impl Layout {
+    /// In the order in which they are tried: what is named most specially comes first.
+    const ALL: [Self; 3] = [Self::GenkiR2009a, Self::Classes, Self::Genki4k];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Genki4k => "GENKI-4K",
+            Self::GenkiR2009a => "GENKI-R2009a",
+            Self::Classes => "folder a class",
+        }
+    }
+
+    /// Finds the source's layout, goes into the folder that wraps it, if any, and lists its
+    /// pictures in name order.
+    ///
+    /// # Errors
+    /// Where no layout fits, or a picture has no label.
+    pub(super) fn find(source: &mut Source) -> Result<(Self, Vec<Labelled>)> {
+        let found = source.top();
+        for _ in 0..=MAX_WRAPPERS {
+            if let Some(layout) = Self::ALL.into_iter().find(|layout| layout.fits(source)) {
+                return Ok((layout, layout.pictures(source)?));
+            }
+            match source.top().as_slice() {
+                [only] if source.has_folder(only) => source.enter(only),
+                _ => break,
+            }
+        }
+        Err(Error::Layout {
+            path: source.path().into(),
+            found: enumerate(&found),
+            wanted: Self::ALL.map(Self::description).join(", or "),
+        })
+    }
+
+    fn description(self) -> String {
+        let parts = match self {
+            Self::Genki4k => "`files/` and `labels.txt`".into(),
+            Self::GenkiR2009a => format!("`files/`, `{R2009A_IMAGES}` and `{R2009A_LABELS}`"),
+            Self::Classes => "`smile/` and `no-smile/`".into(),
+        };
+        format!("{parts} ({})", self.name())
+    }
+
+    fn fits(self, source: &Source) -> bool {
+        match self {
+            Self::Genki4k => source.has("labels.txt") || source.has_folder("files"),
+            Self::GenkiR2009a => source.has(R2009A_IMAGES) || source.has(R2009A_LABELS),
+            Self::Classes => source.has_folder("smile") || source.has_folder("no-smile"),
+        }
+    }
+
+    fn pictures(self, source: &Source) -> Result<Vec<Labelled>> {
+        let mut pictures = match self {
+            Self::Genki4k => pair(source, "labels.txt", pictures_in(source, "files"))?,
+            Self::GenkiR2009a => {
+                let names = lines(source, R2009A_IMAGES)?.into_iter().map(|name| {
+                    let inside = format!("files/{name}");
+                    if !source.has(&inside) && source.has(&name) { name } else { inside }
+                });
+                pair(source, R2009A_LABELS, names.collect())?
+            }
+            Self::Classes => [("no-smile", false), ("smile", true)]
+                .into_iter()
+                .flat_map(|(folder, smiling)| {
+                    pictures_in(source, folder).into_iter().map(move |name| Labelled { name, smiling })
+                })
+                .collect(),
+        };
+        pictures.sort_by(|a, b| a.name.cmp(&b.name));
+        match pictures.is_empty() {
+            true => Err(Error::NoPictures { path: source.path().into(), skipped: 0 }),
+            false => Ok(pictures),
+        }
+    }
+}
+
+fn pictures_in(source: &Source, folder: &str) -> Vec<String> {
+    let mut names = source.files_below(folder);
+    names.retain(|name| {
+        name.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
+    });
+    names
+}
+
+/// Lines without the blanks around them; empty ones at the end are none.
+fn lines(source: &Source, name: &str) -> Result<Vec<String>> {
+    let bytes = source.read(name).map_err(|error| Error::Label {
+        data: source.path().into(),
+        file: name.into(),
+        reason: format!("it labels the pictures, but cannot be read: {error}"),
+    })?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.trim_end().lines().map(|line| line.trim().to_string()).collect())
+}
+
+/// Line N of `file` belongs to name N.
+fn pair(source: &Source, file: &str, names: Vec<String>) -> Result<Vec<Labelled>> {
+    let failed = |reason| Error::Label { data: source.path().into(), file: file.into(), reason };
+    let labels = lines(source, file)?;
+    let count = format!("{} labels for {} pictures", labels.len(), names.len());
+    if let Some(name) = names.get(labels.len()) {
+        return Err(failed(format!("{count}; {name} has none")));
+    }
+    if labels.len() > names.len() && !names.is_empty() {
+        return Err(failed(format!("{count}; a picture is missing, so that labels can't be told apart")));
+    }
+    names
+        .into_iter()
+        .zip(labels)
+        .enumerate()
+        .map(|(index, (name, label))| {
+            let smiling = match label.split_whitespace().next() {
+                Some("1") => true,
+                Some("0") => false,
+                _ => {
+                    let line = index + 1;
+                    return Err(failed(format!(
+                        "line {line} labels {name} {label:?}; it must start with 1 (smiling) or 0"
+                    )));
+                }
+            };
+            Ok(Labelled { name, smiling })
+        })
+        .collect()
+}
+
+/// The first few names, for a message.
+fn enumerate(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    match names.len() {
+        0 => "nothing in it".into(),
+        1..=SHOWN => names.join(", "),
+        more => format!("{} and {} more", names[..SHOWN].join(", "), more - SHOWN),
+    }
+}
