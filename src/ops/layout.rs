@@ -19,33 +19,41 @@ pub(crate) fn pad_planes(
     }
 }
 
-/// Planes into pixels.
+/// Padded pixels into planes without the padding.
 #[inline(always)]
-pub(crate) fn from_planes(planes: &[f32], channels: usize, pixels: &mut [f32]) {
-    let area = planes.len() / channels;
-    transpose(planes, area, [channels, area], pixels, channels);
+pub(crate) fn unpad_planes(
+    padded: &[f32],
+    [channels, height, width]: [usize; 3],
+    padding: usize,
+    planes: &mut [f32],
+) {
+    let row_len = (width + 2 * padding) * channels;
+    for y in 0..height {
+        let row = &padded[(y + padding) * row_len + padding * channels..];
+        transpose(row, channels, [width, channels], &mut planes[y * width..], height * width);
+    }
 }
 
 /// Pixels into planes.
 #[inline(always)]
-pub(crate) fn to_planes(pixels: &[f32], channels: usize, planes: &mut [f32]) {
+pub(crate) fn to_planes<T: Copy>(pixels: &[T], channels: usize, planes: &mut [T]) {
     let area = pixels.len() / channels;
     transpose(pixels, channels, [area, channels], planes, area);
 }
 
 /// Turns a matrix over: `target[x * target_row + y] = source[y * source_row + x]`.
 #[inline(always)]
-fn transpose(
-    source: &[f32],
+fn transpose<T: Copy>(
+    source: &[T],
     source_row: usize,
     [height, width]: [usize; 2],
-    target: &mut [f32],
+    target: &mut [T],
     target_row: usize,
 ) {
     let whole = [height / TILE * TILE, width / TILE * TILE];
     for y in (0..whole[0]).step_by(TILE) {
         for x in (0..whole[1]).step_by(TILE) {
-            let rows: [[f32; TILE]; TILE] = std::array::from_fn(|row| {
+            let rows: [[T; TILE]; TILE] = std::array::from_fn(|row| {
                 *source[(y + row) * source_row + x..].first_chunk().expect("inside the matrix")
             });
             for (column, start) in (x * target_row + y..).step_by(target_row).take(TILE).enumerate() {
@@ -62,21 +70,4 @@ fn transpose(
     };
     copy(0..whole[0], whole[1]..width);
     copy(whole[0]..height, 0..width);
-}
-
-/// A kernel from size × size × channels × padded filters to filters × channels × size × size.
-pub(crate) fn kernel_to_planes(
-    values: &[f32],
-    [filters, channels, size]: [usize; 3],
-    padded_filters: usize,
-) -> Vec<f32> {
-    let mut planes = Vec::with_capacity(filters * channels * size * size);
-    for filter in 0..filters {
-        for channel in 0..channels {
-            planes.extend(
-                (0..size * size).map(|tap| values[(tap * channels + channel) * padded_filters + filter]),
-            );
-        }
-    }
-    planes
 }

@@ -1,8 +1,10 @@
 //! Forward and backward pass of one sample.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
-use super::kernels::{Grid, KernelGradient, PackedKernel, convolve_row, filter_block};
+use super::kernels::{PackedKernel, Term, add_terms, convolve_row};
 use crate::ops::layout;
 
 /// Sizes and steps of a convolution with what follows it.
@@ -62,7 +64,6 @@ pub(super) struct Forward<'a> {
     pub kernel: &'a [f32],
     pub bias: &'a [f32],
     pub output: &'a mut [f32],
-    /// In the order height × width × filters.
     pub origins: &'a mut [u8],
 }
 
@@ -82,6 +83,7 @@ impl WithSimd for Forward<'_> {
         let mut padded = vec![0.0; geometry.padded_len(channels)];
         let mut rows = vec![0.0; geometry.pool * width * kernel.padded_filters];
         let mut pixels = vec![0.0; pooled_height * pooled_width * filters];
+        let mut pixel_origins = vec![0; pixels.len()];
         let samples = self.input.chunks_exact(geometry.input_len());
         let outputs = self.output.chunks_exact_mut(geometry.output_len());
         let origins = self.origins.chunks_exact_mut(geometry.output_len());
@@ -94,7 +96,7 @@ impl WithSimd for Forward<'_> {
             );
             let lines = pixels
                 .chunks_exact_mut(pooled_width * filters)
-                .zip(origins.chunks_exact_mut(pooled_width * filters));
+                .zip(pixel_origins.chunks_exact_mut(pooled_width * filters));
             for (y, (pixels, origins)) in lines.enumerate() {
                 for (row, output) in rows.chunks_exact_mut(width * kernel.padded_filters).enumerate() {
                     let first = (y * geometry.pool + row) * geometry.stride * row_len;
@@ -103,6 +105,7 @@ impl WithSimd for Forward<'_> {
                 pool_row(&geometry, &rows, kernel.padded_filters, self.bias, pixels, origins);
             }
             layout::to_planes(&pixels, filters, output);
+            layout::to_planes(&pixel_origins, filters, origins);
         }
     }
 }
@@ -145,6 +148,9 @@ fn pool_row(
 }
 
 /// Gradients of some samples with respect to input, kernel and bias.
+///
+/// Pooling lets the gradient through to one pixel in four and ReLU to fewer, so the products are
+/// taken of these alone, each with the row of channels × kernel columns that it touches.
 pub(super) struct Backward<'a> {
     pub geometry: Geometry,
     pub input: &'a [f32],
@@ -167,108 +173,147 @@ impl WithSimd for Backward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> ParameterGradients {
         let geometry = self.geometry;
-        let Geometry { channels, height, width, filters, kernel: size, stride, .. } = geometry;
-        // The input's gradient is the convolution of the output's gradient with the kernel turned
-        // by half a circle, its channels and filters swapped.
-        let padded_filters = filters.next_multiple_of(filter_block::<S>(filters));
-        let turned =
-            PackedKernel::new::<S>([channels, padded_filters, size], |channel, filter, row, column| {
-                let row_start = ((filter * channels + channel) * size + size - 1 - row) * size;
-                if filter < filters { self.kernel[row_start + size - 1 - column] } else { 0.0 }
-            });
-        let [convolved_height, convolved_width] = geometry.convolved();
-        let mut padded = vec![0.0; geometry.padded_len(channels)];
-        let mut spread = SpreadGradient::new(&geometry, padded_filters);
-        let mut line = vec![0.0; width * turned.padded_filters];
-        let mut pixels = vec![0.0; height * width * channels];
-        let mut kernel_gradient = vec![0.0; size * size * channels * padded_filters];
+        let Geometry { channels, height, width, filters, kernel: size, .. } = geometry;
+        let taps = KernelRows { geometry, row_len: (size * channels).next_multiple_of(S::F32_LANES) };
+        let kernel = taps.pack(self.kernel);
+        let mut kernel_gradient = vec![0.0; kernel.len()];
         let mut bias_gradient = vec![0.0; filters];
-        let samples = self
-            .input
-            .chunks_exact(geometry.input_len())
-            .zip(self.input_gradient.chunks_exact_mut(geometry.input_len()));
-        let gradients = self
-            .output_gradient
-            .chunks_exact(geometry.output_len())
-            .zip(self.origins.chunks_exact(geometry.output_len()));
-        for ((input, input_gradient), (gradient, origins)) in samples.zip(gradients) {
-            layout::pad_planes(input, [channels, height, width], geometry.padding(), &mut padded);
-            spread.fill(&geometry, gradient, origins, &mut bias_gradient);
-            let sums = KernelGradient {
-                size,
-                channels,
-                padded_filters,
-                input: &padded,
-                row_len: geometry.row_len(channels),
-                input_at: Grid {
-                    start: 0,
-                    row: stride * geometry.row_len(channels),
-                    pixel: stride * channels,
-                },
-                output: &spread.values,
-                output_at: spread.pixels,
-                height: convolved_height,
-                width: convolved_width,
-            };
-            sums.accumulate(simd, &mut kernel_gradient);
-            let row_len = geometry.row_len(padded_filters);
-            for (y, pixels) in pixels.chunks_exact_mut(width * channels).enumerate() {
-                convolve_row(simd, &turned, &spread.values[y * row_len..], row_len, 1, &mut line);
-                for (pixel, sums) in
-                    pixels.chunks_exact_mut(channels).zip(line.chunks_exact(turned.padded_filters))
-                {
-                    pixel.copy_from_slice(&sums[..channels]);
+        // A vector may reach past the last pixel.
+        let mut padded = vec![0.0; geometry.padded_len(channels) + S::F32_LANES];
+        let mut padded_gradient = padded.clone();
+        let mut terms = Terms::new(&geometry);
+        let inputs = self.input.chunks_exact(geometry.input_len());
+        let input_gradients = self.input_gradient.chunks_exact_mut(geometry.input_len());
+        let gradients = self.output_gradient.chunks_exact(geometry.output_len());
+        let origins = self.origins.chunks_exact(geometry.output_len());
+        for (((input, input_gradient), gradient), origins) in
+            inputs.zip(input_gradients).zip(gradients).zip(origins)
+        {
+            let shape = [channels, height, width];
+            layout::pad_planes(input, shape, geometry.padding(), &mut padded);
+            padded_gradient.fill(0.0);
+            // As many rows at a time as the first-level cache holds.
+            let [pooled_height, pooled_width] = geometry.pooled();
+            let band = (32 / pooled_width).max(1);
+            for first in (0..pooled_height).step_by(band) {
+                terms.collect(first..(first + band).min(pooled_height), gradient, origins, &taps);
+                terms.add_to_kernel(simd, &taps, &padded, &mut kernel_gradient);
+                terms.add_to_input(simd, &taps, &kernel, &mut padded_gradient);
+            }
+            for (sum, plane) in bias_gradient.iter_mut().zip(0..filters) {
+                let area = gradient.len() / filters;
+                let values = gradient[plane * area..].iter().zip(&origins[plane * area..]).take(area);
+                *sum += values.map(|(value, &origin)| if origin == CUT { 0.0 } else { *value }).sum::<f32>();
+            }
+            layout::unpad_planes(&padded_gradient, shape, geometry.padding(), input_gradient);
+        }
+        ParameterGradients { kernel: taps.unpack(&kernel_gradient), bias: bias_gradient }
+    }
+}
+
+/// Kernel rows laid out like the input's: kernel row × filter × (kernel column × channel), the
+/// latter padded to `row_len` values.
+struct KernelRows {
+    geometry: Geometry,
+    row_len: usize,
+}
+
+impl KernelRows {
+    fn pack(&self, kernel: &[f32]) -> Vec<f32> {
+        let mut packed = vec![0.0; self.geometry.kernel * self.geometry.filters * self.row_len];
+        self.for_each(|row, plane| packed[row] = kernel[plane]);
+        packed
+    }
+
+    fn unpack(&self, rows: &[f32]) -> Vec<f32> {
+        let Geometry { channels, filters, kernel, .. } = self.geometry;
+        let mut planes = vec![0.0; filters * channels * kernel * kernel];
+        self.for_each(|row, plane| planes[plane] = rows[row]);
+        planes
+    }
+
+    /// Where each weight lies in rows and in filters × channels × size × size.
+    fn for_each(&self, mut visit: impl FnMut(usize, usize)) {
+        let Geometry { channels, filters, kernel: size, .. } = self.geometry;
+        for filter in 0..filters {
+            for channel in 0..channels {
+                for (row, column) in (0..size * size).map(|tap| (tap / size, tap % size)) {
+                    visit(
+                        (row * filters + filter) * self.row_len + column * channels + channel,
+                        ((filter * channels + channel) * size + row) * size + column,
+                    );
                 }
             }
-            layout::to_planes(&pixels, channels, input_gradient);
         }
-        let kernel = layout::kernel_to_planes(&kernel_gradient, [filters, channels, size], padded_filters);
-        ParameterGradients { kernel, bias: bias_gradient }
     }
 }
 
-/// The output's gradient where the convolution's own pixels lie: spread over the pooled squares,
-/// strides apart, with the padding of the input around it.
-struct SpreadGradient {
-    values: Vec<f32>,
-    /// Where the pixels that the convolution computed lie.
-    pixels: Grid,
-    pooled: Vec<f32>,
-    padded_filters: usize,
+/// Output gradients of some rows that are not zero, once by filter and once by pixel.
+struct Terms {
+    /// Factors with the place of the input that they belong to.
+    by_filter: Vec<Vec<Term>>,
+    /// Factors with the place of the kernel row that they belong to.
+    by_pixel: Vec<Vec<Term>>,
+    /// The place of the input for each of `by_pixel`.
+    places: Vec<usize>,
 }
 
-impl SpreadGradient {
-    fn new(geometry: &Geometry, padded_filters: usize) -> Self {
-        let row_len = geometry.row_len(padded_filters);
-        let start = geometry.padding() * (row_len + padded_filters);
-        Self {
-            values: vec![0.0; geometry.padded_len(padded_filters)],
-            pixels: Grid { start, row: geometry.stride * row_len, pixel: geometry.stride * padded_filters },
-            pooled: vec![0.0; geometry.output_len()],
-            padded_filters,
-        }
+impl Terms {
+    fn new(geometry: &Geometry) -> Self {
+        Self { by_filter: vec![Vec::new(); geometry.filters], by_pixel: Vec::new(), places: Vec::new() }
     }
 
-    /// Places the gradients of one sample and adds their sums to `bias`.
     #[inline(always)]
-    fn fill(&mut self, geometry: &Geometry, gradient: &[f32], origins: &[u8], bias: &mut [f32]) {
-        let filters = geometry.filters;
-        let [_, pooled_width] = geometry.pooled();
-        layout::from_planes(gradient, filters, &mut self.pooled);
-        let pool = geometry.pool;
-        let outputs = self.pooled.chunks_exact(filters).zip(origins.chunks_exact(filters));
-        for (index, (gradient, origins)) in outputs.enumerate() {
-            let [y, x] = [index / pooled_width, index % pooled_width];
-            for candidate in 0..pool * pool {
-                let [y, x] = [y * pool + candidate / pool, x * pool + candidate % pool];
-                let start = self.pixels.start + y * self.pixels.row + x * self.pixels.pixel;
-                let target = &mut self.values[start..start + self.padded_filters][..filters];
-                for ((target, &gradient), &origin) in target.iter_mut().zip(gradient).zip(origins) {
-                    *target = if origin == candidate as u8 { gradient } else { 0.0 };
+    fn collect(&mut self, rows: Range<usize>, gradient: &[f32], origins: &[u8], taps: &KernelRows) {
+        let geometry = &taps.geometry;
+        let Geometry { channels, filters, stride, pool, .. } = *geometry;
+        let [_, width] = geometry.pooled();
+        let (area, squares) = (gradient.len() / filters, rows.len() * width);
+        self.places.clear();
+        for square in 0..squares {
+            let [y, x] = [rows.start + square / width, square % width];
+            self.places.extend((0..pool * pool).map(|pixel| {
+                let [y, x] = [y * pool + pixel / pool, x * pool + pixel % pool];
+                y * stride * geometry.row_len(channels) + x * stride * channels
+            }));
+        }
+        self.by_pixel.resize_with(self.places.len(), Vec::new);
+        self.by_pixel.iter_mut().for_each(Vec::clear);
+        for (filter, by_filter) in self.by_filter.iter_mut().enumerate() {
+            by_filter.clear();
+            let start = filter * area + rows.start * width;
+            let outputs = gradient[start..start + squares].iter().zip(&origins[start..start + squares]);
+            for (square, (&factor, &origin)) in outputs.enumerate() {
+                if origin != CUT && factor != 0.0 {
+                    let pixel = square * pool * pool + usize::from(origin);
+                    by_filter.push(Term { factor, start: self.places[pixel] });
+                    self.by_pixel[pixel].push(Term { factor, start: filter * taps.row_len });
                 }
             }
-            for ((sum, &gradient), &origin) in bias.iter_mut().zip(gradient).zip(origins) {
-                *sum += if origin == CUT { 0.0 } else { gradient };
+        }
+    }
+
+    #[inline(always)]
+    fn add_to_kernel<S: Simd>(&self, simd: S, taps: &KernelRows, padded: &[f32], gradient: &mut [f32]) {
+        let Geometry { channels, filters, .. } = taps.geometry;
+        let rows = gradient.chunks_exact_mut(filters * taps.row_len);
+        for (row, gradient) in rows.enumerate() {
+            let input = &padded[row * taps.geometry.row_len(channels)..];
+            for (target, terms) in gradient.chunks_exact_mut(taps.row_len).zip(&self.by_filter) {
+                add_terms(simd, target, input, terms);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add_to_input<S: Simd>(&self, simd: S, taps: &KernelRows, kernel: &[f32], padded: &mut [f32]) {
+        let Geometry { channels, filters, .. } = taps.geometry;
+        for (row, kernel) in kernel.chunks_exact(filters * taps.row_len).enumerate() {
+            let padded = &mut padded[row * taps.geometry.row_len(channels)..];
+            for (&place, terms) in self.places.iter().zip(&self.by_pixel) {
+                if !terms.is_empty() {
+                    add_terms(simd, &mut padded[place..place + taps.row_len], kernel, terms);
+                }
             }
         }
     }
