@@ -4,5 +4,23 @@
 pub mod analysis;
 pub mod model;
 pub mod ops;
+pub mod smilefilter;
 #[cfg(feature = "train")]
 pub mod train;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    smilefilter::register(plugin)
+}
+
+gst::plugin_define!(
+    smile,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    // The nearest to "MIT OR Apache-2.0" among the names that GStreamer knows.
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("BUILD_REL_DATE")
+);

@@ -1,5 +1,7 @@
 //! The crop alone: what it makes of pictures whose resampling is known.
 
+mod common;
+
 use gstsmile::analysis::crop::{Cropper, Picture, Rect};
 
 /// A packed RGB picture from a function of the pixel's middle.
@@ -104,4 +106,89 @@ fn a_used_cropper_forgets_what_it_did_before() {
             assert_eq!(output, crop(width, height, data, picture.bounds(), 64));
         }
     }
+}
+
+/// The golden rule: the same picture gives the same crop, as a file and in every video format.
+#[test]
+fn every_video_format_gives_the_crop_that_the_file_gives() {
+    let smooth = |width: f64, height: f64| {
+        move |x: f64, y: f64| {
+            let (x, y) = (x / width, y / height);
+            [
+                128.0 + 90.0 * (3.0 * x + y).sin(),
+                128.0 + 80.0 * (2.0 * y - x + 1.0).cos(),
+                128.0 + 70.0 * (4.0 * x * y).sin(),
+            ]
+        }
+    };
+    let colorimetries = ["bt601", "bt709", "1:4:0:0", "1:3:0:0"];
+    let sites = ["jpeg", "mpeg2", "cosited"];
+    for (width, height) in [(161, 121), (55, 90), (640, 361)] {
+        let color = smooth(f64::from(width), f64::from(height));
+        let file = picture(width as usize, height as usize, |x, y| {
+            color(x.into(), y.into()).map(|value| value as f32)
+        });
+        let file = Picture::rgb(width as usize, height as usize, &file);
+        for format in gstsmile::smilefilter::FORMATS {
+            for (colorimetry, site) in colorimetries.iter().flat_map(|c| sites.iter().map(move |s| (c, s))) {
+                let info = info_with(format, width, height, colorimetry, site);
+                if !info.is_yuv() && (*colorimetry, *site) != ("bt601", "jpeg") {
+                    continue;
+                }
+                let color: &dyn Fn(f64, f64) -> [f64; 3] = &color;
+                let buffer = common::frame(&info, color);
+                let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &info).unwrap();
+                let video = gstsmile::smilefilter::picture(&frame).unwrap();
+                let inner = rect(3.0, 5.0, width as f32 * 0.6, height as f32 * 0.7);
+                for region in [file.bounds(), inner, rect(-9.0, -7.0, 60.0, 60.0)] {
+                    let [expected, actual] = [&file, &video].map(|picture| {
+                        let mut output = vec![0; 3 * 64 * 64];
+                        Cropper::new(64, 64).crop(picture, region, &mut output);
+                        output
+                    });
+                    let expected = if info.is_gray() { grey(&expected) } else { expected };
+                    let tolerance = if info.is_rgb() {
+                        0
+                    } else if info.is_gray() {
+                        1
+                    } else {
+                        3
+                    };
+                    let worst = expected.iter().zip(&actual).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                    assert!(
+                        worst <= tolerance,
+                        "{format:?} {width}×{height} {colorimetry} {site} {region:?}: off by {worst}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn info_with(
+    format: gst_video::VideoFormat,
+    width: u32,
+    height: u32,
+    colorimetry: &str,
+    site: &str,
+) -> gst_video::VideoInfo {
+    let info = common::info(format, width, height);
+    if !info.is_yuv() {
+        return info;
+    }
+    let mut caps = info.to_caps().unwrap();
+    caps.get_mut().unwrap().set("colorimetry", colorimetry);
+    caps.get_mut().unwrap().set("chroma-site", site);
+    gst_video::VideoInfo::from_caps(&caps).unwrap()
+}
+
+/// What a format without colour can know of a crop.
+fn grey(crop: &[u8]) -> Vec<u8> {
+    let (red, rest) = crop.split_at(64 * 64);
+    let (green, blue) = rest.split_at(64 * 64);
+    let luma = |((&r, &g), &b): ((&u8, &u8), &u8)| {
+        (0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b) + 0.5) as u8
+    };
+    let plane: Vec<u8> = red.iter().zip(green).zip(blue).map(luma).collect();
+    plane.repeat(3)
 }

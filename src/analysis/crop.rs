@@ -80,12 +80,14 @@ impl Color {
     }
 
     /// The same for components stored in a range of their own: `zero` means 0, and `span` more
-    /// means 255.
+    /// means 255. Those of components that aren't read don't matter.
     pub fn with_range(mut self, zero: [f32; 3], span: [f32; 3]) -> Self {
         for (row, offset) in self.matrix.iter_mut().zip(&mut self.offset) {
             for ((factor, zero), span) in row.iter_mut().zip(zero).zip(span) {
-                *factor *= 255.0 / span;
-                *offset -= *factor * zero;
+                if *factor != 0.0 {
+                    *factor *= 255.0 / span;
+                    *offset -= *factor * zero;
+                }
             }
         }
         self
@@ -102,6 +104,8 @@ impl Color {
 pub struct Picture<'a> {
     pub width: usize,
     pub height: usize,
+    /// Width of a pixel on the screen divided by its height, above 0.
+    pub pixel_aspect: f32,
     pub components: [Component<'a>; 3],
     pub color: Color,
 }
@@ -117,7 +121,8 @@ impl<'a> Picture<'a> {
             horizontal: Sampling::full(width),
             vertical: Sampling::full(height),
         };
-        Self { width, height, components: [0, 1, 2].map(component), color: Color::RGB }
+        let components = [0, 1, 2].map(component);
+        Self { width, height, pixel_aspect: 1.0, components, color: Color::RGB }
     }
 
     /// The whole picture.

@@ -24,6 +24,8 @@ pub enum Error {
     Mismatch(String),
     #[error("drawing {name}: {reason}")]
     Drawing { name: String, reason: String },
+    #[error("cannot watch for Ctrl-C: {0}")]
+    Signals(String),
     #[error(transparent)]
     Model(#[from] model::Error),
     #[error(transparent)]
@@ -36,7 +38,7 @@ impl Error {
     /// Whether the remedy lies in what the program was given: data, weights, options.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Write { .. } | Self::Drawing { .. } | Self::Candle(_) => false,
+            Self::Write { .. } | Self::Drawing { .. } | Self::Signals(_) | Self::Candle(_) => false,
             Self::Model(error) => !matches!(error, model::Error::Write { .. } | model::Error::Candle(_)),
             _ => true,
         }

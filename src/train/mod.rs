@@ -7,7 +7,10 @@ mod fit;
 mod layout;
 mod loss;
 mod metrics;
+mod output;
 mod recipe;
+mod record;
+pub mod report;
 mod source;
 mod split;
 
@@ -16,5 +19,7 @@ pub use error::{Error, Result};
 pub use fit::{EpochResult, Observer, Outcome, Progress, Trainer, predict};
 pub use layout::Layout;
 pub use metrics::{CLASSES, Confusion, wilson};
+pub use output::{beside, check_file, check_folder, write};
 pub use recipe::{Loss, Preset, Recipe};
+pub use record::{DataFacts, HeldOut, Measured, Record, SplitFacts};
 pub use split::{Parts, Split};

@@ -1,0 +1,232 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use gstsmile::model::{Block, DeviceChoice, Region};
+use gstsmile::train::{Loss, Preset, Recipe, Split};
+
+/// Trains and measures the networks of smilefilter
+///
+/// Without a subcommand it trains. DATA is GENKI-4K as published (files/ and labels.txt), the
+/// layout of GENKI-R2009a (files/ and Subsets/GENKI-4K/), a folder a class (smile/ and no-smile/),
+/// or a tar archive of any of these.
+#[derive(Debug, Parser)]
+#[command(name = "smile-train", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_long_help = "\
+Examples:
+  Train the paper's network and draw its learning curves:
+    smile-train --data genki4k --preset paper-deep --out smile.safetensors --report report
+  Choose the strength of L2 without a look at the test part:
+    smile-train --data genki4k --validation-fraction 0.2 --l2 3e-4 --out try.safetensors
+  Go on after Ctrl-C:
+    smile-train --data genki4k --preset paper-deep --out smile.safetensors --resume
+  Measure weights on any pictures:
+    smile-train eval --model smile.safetensors --data pictures.tar --predictions answers.csv
+  Use them:
+    gst-launch-1.0 v4l2src ! videoconvert ! smilefilter model-file=smile.safetensors ! autovideosink
+
+Exit codes: 0 done, 1 could not write or compute, 2 something wrong with what was given,
+130 interrupted (what was learnt is kept).")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub train: Option<TrainArguments>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measures weights on a data set
+    Eval(EvalArguments),
+    /// Prints what a weights file says of itself
+    Info(InfoArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArguments {
+    /// Data set: a folder or tar archive
+    #[arg(long, help_heading = "Data")]
+    pub data: PathBuf,
+    /// Part of each picture that the network sees
+    #[arg(long, value_enum, default_value = "full", help_heading = "Data")]
+    pub region: RegionArgument,
+    /// Share of each class that is kept for the final measurement
+    #[arg(long, value_name = "F", default_value = "0.2", value_parser = fraction, help_heading = "Data")]
+    pub test_fraction: f64,
+    /// Share of the rest that is measured on instead, to choose options by; the test part then
+    /// stays untouched
+    #[arg(long, value_name = "F", default_value = "0", value_parser = fraction, help_heading = "Data")]
+    pub validation_fraction: f64,
+    /// Seed of the split alone
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
+    pub split_seed: u64,
+
+    /// Network and recipe that the options below change
+    #[arg(long, value_enum, default_value = "paper-deep", help_heading = "Network")]
+    pub preset: Preset,
+    /// Filters of each convolution
+    #[arg(long, value_name = "N", value_parser = count(1024), help_heading = "Network")]
+    pub filters: Option<usize>,
+    /// Units of the dense layer
+    #[arg(long, value_name = "N", value_parser = count(4096), help_heading = "Network")]
+    pub dense: Option<usize>,
+
+    /// Times to go through the training pictures
+    #[arg(long, value_name = "N", value_parser = count(1_000_000), help_heading = "Training")]
+    pub epochs: Option<usize>,
+    /// Seed of first weights and order of pictures
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
+    pub seed: u64,
+    /// What training makes small
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub loss: Option<Loss>,
+    /// Strength of L2 regularisation of all kernels
+    #[arg(long, value_name = "X", value_parser = strength, help_heading = "Training")]
+    pub l2: Option<f64>,
+    /// Pictures a step
+    #[arg(long, value_name = "N", value_parser = count(65536), help_heading = "Training")]
+    pub batch: Option<usize>,
+    /// Step size of Adam
+    #[arg(long, value_name = "X", value_parser = rate, help_heading = "Training")]
+    pub learning_rate: Option<f64>,
+    /// Where to compute: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Machine")]
+    pub device: DeviceChoice,
+    /// Threads to use, if not one a core
+    #[arg(long, value_name = "N", value_parser = count(1024), help_heading = "Machine")]
+    pub threads: Option<usize>,
+
+    /// Weights file to write
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub out: PathBuf,
+    /// Folder for learning curves, confusion matrix, metrics and a sheet of pictures
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+    /// Go on from the checkpoint that an interrupted run left beside --out
+    #[arg(long, help_heading = "Output")]
+    pub resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct EvalArguments {
+    /// Weights file
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// Data set: a folder or tar archive
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Pictures to measure on; parts are those that the weights were trained with
+    #[arg(long, value_enum, default_value = "all", value_name = "PART")]
+    pub split: Part,
+    /// Part of each picture to look at, if not what the weights say
+    #[arg(long, value_enum)]
+    pub region: Option<RegionArgument>,
+    /// Write the results here
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write each picture's probability of smiling here
+    #[arg(long, value_name = "FILE.csv")]
+    pub predictions: Option<PathBuf>,
+    /// Where to compute: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Machine")]
+    pub device: DeviceChoice,
+    /// Threads to use, if not one a core
+    #[arg(long, value_name = "N", value_parser = count(1024), help_heading = "Machine")]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct InfoArguments {
+    /// Weights file
+    pub file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RegionArgument {
+    /// The whole picture, squeezed
+    Full,
+    /// The largest centred square
+    Center,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    All,
+    Train,
+    Validation,
+    Test,
+}
+
+impl From<RegionArgument> for Region {
+    fn from(region: RegionArgument) -> Self {
+        match region {
+            RegionArgument::Full => Self::Full,
+            RegionArgument::Center => Self::Center,
+        }
+    }
+}
+
+impl Part {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl TrainArguments {
+    pub fn split(&self) -> Split {
+        Split {
+            seed: self.split_seed,
+            test_fraction: self.test_fraction,
+            validation_fraction: self.validation_fraction,
+        }
+    }
+
+    /// The preset's recipe with what the other options change.
+    pub fn recipe(&self) -> Recipe {
+        let mut recipe = self.preset.recipe();
+        let last = recipe.architecture.blocks.len().saturating_sub(1);
+        for (index, block) in recipe.architecture.blocks.iter_mut().enumerate() {
+            match block {
+                Block::Conv { filters, .. } => *filters = self.filters.unwrap_or(*filters),
+                Block::Dense { units, .. } if index < last => *units = self.dense.unwrap_or(*units),
+                _ => {}
+            }
+        }
+        recipe.seed = self.seed;
+        recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
+        recipe.loss = self.loss.unwrap_or(recipe.loss);
+        recipe.l2 = self.l2.unwrap_or(recipe.l2);
+        recipe.batch = self.batch.unwrap_or(recipe.batch);
+        recipe.learning_rate = self.learning_rate.unwrap_or(recipe.learning_rate);
+        recipe
+    }
+}
+
+fn count(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    number(text, |value| (0.0..1.0).contains(&value), "a number from 0 to less than 1")
+}
+
+fn strength(text: &str) -> Result<f64, String> {
+    number(text, |value| value >= 0.0 && value.is_finite(), "a number from 0 on")
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, |value| value > 0.0 && value.is_finite(), "a number above 0")
+}
+
+fn number(text: &str, allowed: impl Fn(f64) -> bool, wanted: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|&value| allowed(value)).ok_or_else(|| format!("it must be {wanted}"))
+}

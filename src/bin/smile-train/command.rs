@@ -1,0 +1,63 @@
+//! The command line as weights record it.
+
+use std::path::Path;
+
+use gstsmile::train::last_component;
+
+/// Options whose value is a path.
+const PATHS: [&str; 3] = ["--data", "--out", "--report"];
+
+/// The command in a form to be copied. Paths stay as given where they are relative, otherwise only
+/// their last component does: weights travel, and a machine's folders are nobody's business.
+/// `--resume` is left out: it doesn't change what is learnt.
+pub fn as_recorded(arguments: impl IntoIterator<Item = String>) -> String {
+    let mut words = vec!["smile-train".to_string()];
+    let mut path_follows = false;
+    for argument in arguments {
+        let word = match argument.split_once('=') {
+            _ if path_follows => without_machine(&argument),
+            Some((option, path)) if PATHS.contains(&option) => format!("{option}={}", without_machine(path)),
+            _ if argument == "--resume" => continue,
+            _ => argument.clone(),
+        };
+        path_follows = !path_follows && PATHS.contains(&argument.as_str());
+        words.push(quoted(&word));
+    }
+    words.join(" ")
+}
+
+fn without_machine(path: &str) -> String {
+    if Path::new(path).is_absolute() { last_component(Path::new(path)) } else { path.into() }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(line: &str) -> String {
+        as_recorded(line.split(' ').map(String::from))
+    }
+
+    #[test]
+    fn relative_paths_stay_and_absolute_ones_lose_their_folders() {
+        assert_eq!(
+            recorded("--data ../shared/genki4k --out=/home/me/a.safetensors --report /tmp/r --seed 2"),
+            "smile-train --data ../shared/genki4k --out=a.safetensors --report r --seed 2"
+        );
+    }
+
+    #[test]
+    fn resuming_leaves_no_trace_and_odd_words_are_quoted() {
+        let words = ["--resume", "--data", "my faces", "--out", "it's"].map(String::from);
+        assert_eq!(as_recorded(words), r"smile-train --data 'my faces' --out 'it'\''s'");
+    }
+}

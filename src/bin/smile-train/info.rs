@@ -1,0 +1,134 @@
+//! What a weights file says of itself, for people.
+
+use std::process::ExitCode;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use gstsmile::model::{Block, Metadata, Region, Shape, Weights};
+use gstsmile::train::{Confusion, Result};
+
+use crate::arguments::InfoArguments;
+use crate::print;
+
+/// Prints as told.
+pub fn run(arguments: &InfoArguments) -> Result<ExitCode> {
+    let weights = Weights::read(&arguments.file)?;
+    let mut text = format!("{}\n\n{}\n\n", arguments.file.display(), blocks(&weights)?);
+    text += &format!("{}\n", facts(&weights.metadata));
+    if let Some(confusion) = weights.metadata.training.get("confusion")
+        && let Ok(confusion) = serde_json::from_value::<Confusion>(confusion.clone())
+    {
+        let part = weights.metadata.training.get("measured_on").and_then(Value::as_str);
+        text +=
+            &format!("\n{}", gstsmile::train::report::confusion_text(part.unwrap_or("held-out"), &confusion));
+    }
+    print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn blocks(weights: &Weights) -> Result<Table> {
+    let architecture = &weights.metadata.architecture;
+    let mut table = table(["", "block", "output", "parameters"]);
+    let shapes = architecture.shapes()?;
+    table.add_row(["", "input", &shape(shapes[0]), ""]);
+    for (index, block) in architecture.blocks.iter().enumerate() {
+        let count = thousands(parameters(weights, &format!("{index}.")));
+        table.add_row([&index.to_string(), &describe(block), &shape(shapes[index + 1]), &count]);
+    }
+    table.add_row(["", "all", "", &thousands(parameters(weights, ""))]);
+    for column in [0, 3] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    Ok(table)
+}
+
+/// Numbers of all tensors with this start of their name; running averages are among them.
+fn parameters(weights: &Weights, start: &str) -> usize {
+    weights.tensors.iter().filter(|(name, _)| name.starts_with(start)).map(|(_, t)| t.elem_count()).sum()
+}
+
+fn facts(metadata: &Metadata) -> Table {
+    let mut table = table(["what", "value"]);
+    let region = match metadata.region {
+        Region::Full => "full: whole picture, squeezed",
+        Region::Center => "center: largest centred square",
+    };
+    let rows = [
+        ("looks at", region.to_string()),
+        ("input", format!("byte × {} + {}", metadata.scale, metadata.offset)),
+        ("answers", metadata.labels.join(" / ")),
+        ("smiles from", metadata.threshold.to_string()),
+        ("temperature", metadata.temperature.to_string()),
+    ];
+    for (name, value) in rows {
+        table.add_row([name, &value]);
+    }
+    for (name, value) in &metadata.training {
+        if name != "confusion" {
+            add(&mut table, &name.replace('_', " "), value);
+        }
+    }
+    table
+}
+
+/// A row for a plain value, rows for each field of an object.
+fn add(table: &mut Table, name: &str, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                add(table, &format!("{name}: {}", field.replace('_', " ")), value);
+            }
+        }
+        Value::Array(counts) if counts.len() == 2 => {
+            table.add_row([name, &format!("{} not smiling, {} smiling", counts[0], counts[1])]);
+        }
+        Value::String(text) => {
+            table.add_row([name, text]);
+        }
+        other => {
+            table.add_row([name, &other.to_string()]);
+        }
+    }
+}
+
+fn describe(block: &Block) -> String {
+    match *block {
+        Block::Conv { filters, kernel, stride, norm, relu, pool } => {
+            let parts = [
+                norm.then(|| "batch norm".into()),
+                Some(format!("{kernel}×{kernel} convolution, {filters} filters")),
+                (stride > 1).then(|| format!("stride {stride}")),
+                relu.then(|| "ReLU".into()),
+                pool.then(|| "2×2 max pool".into()),
+            ];
+            parts.into_iter().flatten().collect::<Vec<String>>().join(", ")
+        }
+        Block::Flatten => "flatten".into(),
+        Block::Dense { units, relu } => format!("dense, {units} units{}", if relu { ", ReLU" } else { "" }),
+    }
+}
+
+fn shape(shape: Shape) -> String {
+    match shape {
+        Shape::Picture { channels, height, width } => format!("{channels} × {height} × {width}"),
+        Shape::Row(width) => width.to_string(),
+    }
+}
+
+fn table<const N: usize>(head: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(head);
+    table
+}
+
+/// 123456 as `123 456`.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(" ")
+}

@@ -1,0 +1,44 @@
+//! Trains and measures the networks of `smilefilter`.
+
+mod arguments;
+mod command;
+mod eval;
+mod info;
+mod terminal;
+mod train;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use arguments::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match (&cli.command, &cli.train) {
+        (Some(Command::Eval(arguments)), _) => eval::run(arguments),
+        (Some(Command::Info(arguments)), _) => info::run(arguments),
+        (None, Some(arguments)) => train::run(arguments),
+        (None, None) => {
+            let _ = Cli::command().print_help();
+            return ExitCode::from(2);
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("smile-train: {error}");
+        ExitCode::from(if error.is_bad_input() { 2 } else { 1 })
+    })
+}
+
+/// Prints results. A reader that has seen enough and went away is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Sets the number of threads; to be called once, before anything runs on them.
+fn limit_threads(threads: Option<usize>) {
+    if let Some(threads) = threads {
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
+}

@@ -1,0 +1,128 @@
+//! What a person sees while the program works; all of it goes to standard error.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use gstsmile::model::Region;
+use gstsmile::train::{Catalog, DataFacts, Dataset, EpochResult, Error, Observer, Progress, Result, View};
+
+/// Reads a data set behind a progress bar, and says what it found.
+pub fn read_data(path: &std::path::Path, view: View) -> Result<Dataset> {
+    let catalog = Catalog::open(path)?;
+    let bar = ProgressBar::new(catalog.len() as u64)
+        .with_style(style("{bar:40} {pos}/{len} pictures read, {eta} left"));
+    let dataset = catalog.decode(view, || bar.inc(1));
+    bar.finish_and_clear();
+    let dataset = dataset?;
+    for skipped in &dataset.skipped {
+        eprintln!("skipped {}: {}", skipped.name, skipped.reason);
+    }
+    let facts = DataFacts::of(&dataset);
+    eprintln!(
+        "{}: {} pictures ({} smiling, {} not smiling; layout {}; {}){}",
+        facts.name,
+        dataset.samples.len(),
+        facts.counts[1],
+        facts.counts[0],
+        dataset.layout.name(),
+        match view.region {
+            Region::Full => "whole pictures",
+            Region::Center => "largest centred squares",
+        },
+        match facts.skipped {
+            0 => String::new(),
+            1 => "; 1 broken picture skipped".into(),
+            skipped => format!("; {skipped} broken pictures skipped"),
+        }
+    );
+    Ok(dataset)
+}
+
+/// Ends training cleanly at the first Ctrl-C, and at once at the second.
+pub fn catch_interrupts() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = stop.clone();
+    ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nending after this batch; Ctrl-C again ends at once");
+    })
+    .map_err(|error| Error::Signals(error.to_string()))?;
+    Ok(stop)
+}
+
+/// A bar that runs through all epochs, and a table row for each one.
+pub struct Watch {
+    bar: ProgressBar,
+    stop: Arc<AtomicBool>,
+    epoch_started: Instant,
+    started: bool,
+}
+
+impl Watch {
+    pub fn new(stop: Arc<AtomicBool>) -> Self {
+        let bar = ProgressBar::no_length().with_style(style("{bar:30} {msg}, {eta} left"));
+        Self { bar, stop, epoch_started: Instant::now(), started: false }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn print(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+}
+
+impl Observer for Watch {
+    fn batch(&mut self, progress: &Progress) {
+        self.bar.set_length((progress.epochs * progress.batches) as u64);
+        self.bar.set_position(((progress.epoch - 1) * progress.batches + progress.batch) as u64);
+        if !self.started {
+            // A resumed run starts in the middle, which says nothing of its speed.
+            self.bar.reset_eta();
+            self.started = true;
+            self.print(" epoch |      loss  accuracy | held-out:  loss  accuracy |   time");
+            self.print("-------+---------------------+---------------------------+-------");
+        }
+        self.bar.set_message(format!(
+            "epoch {}/{}, loss {:.4}, accuracy {:.1} %",
+            progress.epoch,
+            progress.epochs,
+            progress.loss,
+            100.0 * progress.accuracy
+        ));
+    }
+
+    fn epoch(&mut self, result: &EpochResult) {
+        let held_out = match (result.held_out_loss, result.held_out_accuracy) {
+            (Some(loss), Some(accuracy)) => format!("{loss:>15.4} {:>7.1} %", 100.0 * accuracy),
+            _ => format!("{:>15} {:>9}", "-", "-"),
+        };
+        let seconds = self.epoch_started.elapsed().as_secs_f64();
+        let (loss, accuracy) = (result.loss, 100.0 * result.accuracy);
+        self.print(&format!(
+            "{:>6} | {loss:>9.4} {accuracy:>7.1} % | {held_out} | {seconds:>4.0} s",
+            result.epoch
+        ));
+        self.epoch_started = Instant::now();
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// A duration in words.
+pub fn duration(since: Instant) -> String {
+    HumanDuration(since.elapsed()).to_string()
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is sound").progress_chars("━╸─")
+}

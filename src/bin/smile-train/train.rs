@@ -1,0 +1,268 @@
+//! Training: from a data set to a weights file and a report.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use candle_core::Device;
+use serde_json::Value;
+
+use gstsmile::model::{Classifier, Metadata, Region, Weights};
+use gstsmile::train::report::Report;
+use gstsmile::train::{
+    self, Confusion, DataFacts, Dataset, Error, HeldOut, Measured, Outcome, Parts, Record, Result, Sample,
+    SplitFacts, Trainer, View,
+};
+
+use crate::arguments::TrainArguments;
+use crate::terminal::{self, Watch};
+use crate::{command, limit_threads, print};
+
+const INTERRUPTED: u8 = 130;
+
+/// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
+const FIXED: [(&str, &str); 11] = [
+    ("/architecture", "--preset, --filters or --dense"),
+    ("/region", "--region"),
+    ("/training/data", "--data"),
+    ("/training/split/seed", "--split-seed"),
+    ("/training/split/test_fraction", "--test-fraction"),
+    ("/training/split/validation_fraction", "--validation-fraction"),
+    ("/training/seed", "--seed"),
+    ("/training/loss", "--loss"),
+    ("/training/l2", "--l2"),
+    ("/training/batch", "--batch"),
+    ("/training/learning_rate", "--learning-rate"),
+];
+
+/// Trains as told.
+pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
+    limit_threads(arguments.threads);
+    let device = arguments.device.open()?;
+    let files = Files::new(&arguments.out);
+    train::check_file(&arguments.out)?;
+    if let Some(folder) = &arguments.report {
+        train::check_folder(folder)?;
+    }
+    files.check_checkpoint(arguments.resume)?;
+
+    let recipe = arguments.recipe();
+    let [_, height, width] = recipe.architecture.input;
+    let region = Region::from(arguments.region);
+    let dataset = terminal::read_data(&arguments.data, View { width, height, region })?;
+    let parts = arguments.split().parts(&dataset.labels());
+    require_both_classes(&dataset, &parts)?;
+    let mut metadata = Metadata::new(recipe.architecture.clone());
+    metadata.region = region;
+    let record = record(arguments, &dataset, &parts);
+    metadata.training = record.to_metadata();
+
+    let trainer = match arguments.resume {
+        true => files.resume(&metadata, recipe.epochs, &device)?,
+        false => Trainer::new(recipe, &device)?,
+    };
+    let held_out = match arguments.validation_fraction > 0.0 {
+        // The test part stays untouched while options are chosen.
+        true => (HeldOut::Validation, dataset.select(&parts.validation)),
+        false => (HeldOut::Test, dataset.select(&parts.test)),
+    };
+    let training = dataset.select(&parts.training);
+    Session { arguments, files, training, held_out, record, metadata, trainer, device }.run()
+}
+
+/// A training run with everything that it needs.
+struct Session<'a> {
+    arguments: &'a TrainArguments,
+    files: Files,
+    training: Vec<&'a Sample>,
+    /// The part that is measured on.
+    held_out: (HeldOut, Vec<&'a Sample>),
+    record: Record,
+    metadata: Metadata,
+    trainer: Trainer,
+    device: Device,
+}
+
+impl Session<'_> {
+    fn run(mut self) -> Result<ExitCode> {
+        let started = Instant::now();
+        let stop = terminal::catch_interrupts()?;
+        let (part, held_out) = (self.held_out.0, &self.held_out.1);
+        eprintln!(
+            "training on {}, measuring on {} {} pictures; seed {}, split seed {}",
+            self.training.len(),
+            held_out.len(),
+            part.name(),
+            self.arguments.seed,
+            self.arguments.split_seed
+        );
+        self.files.write_facts(&self.metadata)?;
+        let mut watch = Watch::new(stop);
+        let outcome = self.trainer.run(&self.training, held_out, Some(&self.files.checkpoint), &mut watch);
+        watch.finish();
+        let outcome = outcome?;
+
+        if outcome == Outcome::Interrupted {
+            self.record.interrupted_after = Some(self.trainer.history().len());
+        }
+        let (weights, probabilities) = self.measure()?;
+        weights.write(&self.arguments.out)?;
+        if outcome == Outcome::Interrupted {
+            return Ok(self.interrupted());
+        }
+        self.files.remove_checkpoint();
+        if let Some(folder) = &self.arguments.report {
+            let report = Report {
+                record: &self.record,
+                history: self.trainer.history(),
+                held_out: &self.held_out.1,
+                probabilities: &probabilities,
+                metadata: &weights.metadata,
+            };
+            report.write(folder)?;
+        }
+        self.finished(started);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The weights with their full record, and their answers to the held-out pictures.
+    fn measure(&mut self) -> Result<(Weights, Vec<f32>)> {
+        let (part, held_out) = &self.held_out;
+        let mut weights = self.trainer.weights()?;
+        weights.metadata.region = self.metadata.region;
+        let mut probabilities = Vec::new();
+        if !held_out.is_empty() {
+            let mut classifier = Classifier::new(&weights, &self.device)?;
+            probabilities = train::predict(&mut classifier, held_out)?;
+            let confusion = Confusion::count(held_out, &probabilities, weights.metadata.threshold);
+            self.record.result = Some(Measured::new(*part, confusion));
+        }
+        weights.metadata.training = self.record.to_metadata();
+        Ok((weights, probabilities))
+    }
+
+    fn interrupted(&self) -> ExitCode {
+        let epochs = self.trainer.history().len();
+        eprintln!(
+            "interrupted after {epochs} of {} epochs; what was learnt is in {}; the same command with --resume goes on",
+            self.record.epochs,
+            self.arguments.out.display()
+        );
+        ExitCode::from(INTERRUPTED)
+    }
+
+    fn finished(&self, started: Instant) {
+        if let Some(measured) = &self.record.result {
+            let part = measured.measured_on.name();
+            print(&train::report::confusion_text(part, &measured.confusion));
+        }
+        let report = self.arguments.report.as_ref();
+        let report = report.map_or(String::new(), |folder| format!(", report in {}", folder.display()));
+        eprintln!("weights in {}{report}; {}", self.arguments.out.display(), terminal::duration(started));
+    }
+}
+
+/// The files that training goes on from.
+struct Files {
+    checkpoint: PathBuf,
+    /// What the checkpoint was trained on and how, to compare a resuming command with.
+    facts: PathBuf,
+}
+
+impl Files {
+    fn new(out: &Path) -> Self {
+        Self { checkpoint: train::beside(out, ".checkpoint"), facts: train::beside(out, ".checkpoint.json") }
+    }
+
+    fn check_checkpoint(&self, wanted: bool) -> Result<()> {
+        let there = self.checkpoint.is_file() && self.facts.is_file();
+        match (wanted, there) {
+            (true, false) => Err(Error::Mismatch(format!(
+                "--resume: there is no checkpoint {} to go on from; leave --resume out to start",
+                self.checkpoint.display()
+            ))),
+            (false, true) => {
+                eprintln!("starting afresh; --resume would go on from {}", self.checkpoint.display());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_facts(&self, metadata: &Metadata) -> Result<()> {
+        train::write(&self.facts, facts(metadata).to_string().as_bytes())
+    }
+
+    /// # Errors
+    /// Where the checkpoint was made from other data or with other options.
+    fn resume(&self, metadata: &Metadata, epochs: usize, device: &Device) -> Result<Trainer> {
+        let failed = |source| Error::Read { path: self.facts.clone(), source };
+        let before: Value = serde_json::from_slice(&std::fs::read(&self.facts).map_err(failed)?)
+            .map_err(|error| failed(error.into()))?;
+        // Read back as the other one was, so that numbers went the same way through text.
+        let now: Value = serde_json::from_str(&facts(metadata).to_string()).unwrap_or_default();
+        for (place, option) in FIXED {
+            let (before, now) = (before.pointer(place), now.pointer(place));
+            if before != now {
+                let text = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+                return Err(Error::Mismatch(format!(
+                    "--resume: {option} differs: the checkpoint has {}, this command {}; give what it was started with, or leave --resume out to start afresh",
+                    text(before),
+                    text(now)
+                )));
+            }
+        }
+        let mut trainer = Trainer::resume(&self.checkpoint, device)?;
+        let done = trainer.history().len();
+        if epochs < done {
+            return Err(Error::Mismatch(format!(
+                "--resume: --epochs {epochs} is less than the {done} epochs of the checkpoint"
+            )));
+        }
+        trainer.recipe_mut().epochs = epochs;
+        eprintln!("going on after epoch {done}");
+        Ok(trainer)
+    }
+
+    fn remove_checkpoint(&self) {
+        for path in [&self.checkpoint, &self.facts] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn facts(metadata: &Metadata) -> Value {
+    serde_json::to_value(metadata).unwrap_or_default()
+}
+
+fn record(arguments: &TrainArguments, dataset: &Dataset, parts: &Parts) -> Record {
+    let recipe = arguments.recipe();
+    Record {
+        command: command::as_recorded(
+            std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()),
+        ),
+        version: env!("CARGO_PKG_VERSION").into(),
+        preset: arguments.preset,
+        data: DataFacts::of(dataset),
+        split: SplitFacts::new(arguments.split(), &dataset.labels(), parts),
+        seed: recipe.seed,
+        epochs: recipe.epochs,
+        interrupted_after: None,
+        loss: recipe.loss,
+        l2: recipe.l2,
+        batch: recipe.batch,
+        learning_rate: recipe.learning_rate,
+        result: None,
+    }
+}
+
+fn require_both_classes(dataset: &Dataset, parts: &Parts) -> Result<()> {
+    let labels = dataset.labels();
+    let smiling = parts.training.iter().filter(|&&index| labels[index]).count();
+    let label = match smiling {
+        0 => train::CLASSES[0],
+        all if all == parts.training.len() => train::CLASSES[1],
+        _ => return Ok(()),
+    };
+    Err(Error::OneClass { data: dataset.name.clone(), count: parts.training.len(), label })
+}

@@ -1,0 +1,136 @@
+//! How weights came about, as it stands in their metadata under `training`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::dataset::Dataset;
+use super::error::{Error, Result};
+use super::layout::Layout;
+use super::metrics::Confusion;
+use super::recipe::{Loss, Preset};
+use super::split::{Parts, Split};
+
+/// Facts that are the same for every run of the same command: no dates, durations or machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub command: String,
+    /// Version of this crate.
+    pub version: String,
+    pub preset: Preset,
+    pub data: DataFacts,
+    pub split: SplitFacts,
+    pub seed: u64,
+    pub epochs: usize,
+    /// The last whole epoch, where training was interrupted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted_after: Option<usize>,
+    pub loss: Loss,
+    pub l2: f64,
+    pub batch: usize,
+    pub learning_rate: f64,
+    #[serde(flatten)]
+    pub result: Option<Measured>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFacts {
+    pub name: String,
+    pub layout: Layout,
+    /// Pictures used: not smiling, smiling.
+    pub counts: [usize; 2],
+    /// Pictures that could not be read.
+    pub skipped: usize,
+}
+
+/// A split with the sizes of its parts: not smiling, smiling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitFacts {
+    #[serde(flatten)]
+    pub split: Split,
+    pub training: [usize; 2],
+    pub validation: [usize; 2],
+    pub test: [usize; 2],
+}
+
+/// What the finished network reached on pictures that it was not trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub measured_on: HeldOut,
+    pub accuracy: f64,
+    pub confusion: Confusion,
+}
+
+/// A part that nothing is learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldOut {
+    Validation,
+    Test,
+}
+
+impl HeldOut {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl DataFacts {
+    pub fn of(dataset: &Dataset) -> Self {
+        Self {
+            name: dataset.name.clone(),
+            layout: dataset.layout,
+            counts: counts(&dataset.labels(), 0..dataset.samples.len()),
+            skipped: dataset.skipped.len(),
+        }
+    }
+}
+
+impl SplitFacts {
+    pub fn new(split: Split, labels: &[bool], parts: &Parts) -> Self {
+        let count = |part: &[usize]| counts(labels, part.iter().copied());
+        Self {
+            split,
+            training: count(&parts.training),
+            validation: count(&parts.validation),
+            test: count(&parts.test),
+        }
+    }
+}
+
+impl Measured {
+    pub fn new(measured_on: HeldOut, confusion: Confusion) -> Self {
+        Self { measured_on, accuracy: confusion.accuracy(), confusion }
+    }
+}
+
+impl Record {
+    /// As [`crate::model::Metadata::training`] holds it.
+    pub fn to_metadata(&self) -> BTreeMap<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields.into_iter().collect(),
+            other => unreachable!("a record is plain data, not {other:?}"),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Mismatch`] where weights don't say how they came about.
+    pub fn from_metadata(training: &BTreeMap<String, Value>) -> Result<Self> {
+        let fields = training.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        serde_json::from_value(Value::Object(fields)).map_err(|error| {
+            Error::Mismatch(format!("these weights don't say how smile-train made them ({error})"))
+        })
+    }
+}
+
+fn counts(labels: &[bool], part: impl Iterator<Item = usize>) -> [usize; 2] {
+    let mut counts = [0; 2];
+    for index in part {
+        counts[usize::from(labels[index])] += 1;
+    }
+    counts
+}

@@ -1,0 +1,209 @@
+//! What the tests share: tiny weights whose answers are known, and frames made by exact maths.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::collections::HashMap;
+
+use gst::prelude::*;
+use gstsmile::model::{Architecture, Block, Metadata, Weights};
+use gstsmile::smilefilter::Results;
+
+pub fn init() {
+    static INIT: std::sync::Once = std::sync::Once::new();
+    INIT.call_once(|| {
+        gst::init().unwrap();
+        gstsmile::plugin_register_static().unwrap();
+    });
+}
+
+/// Weights with the logit `gain` × (mean of all input bytes / 255) + `bias`.
+pub fn weights(gain: f32, bias: f32) -> Weights {
+    use candle_core::{Device, Tensor};
+    let input = [3, 8, 8];
+    let blocks = vec![Block::Flatten, Block::Dense { units: 1, relu: false }];
+    let metadata = Metadata::new(Architecture { input, blocks });
+    let len = metadata.architecture.input_len();
+    let tensors = HashMap::from([
+        ("1.weight".into(), Tensor::full(gain / len as f32, (1, len), &Device::Cpu).unwrap()),
+        ("1.bias".into(), Tensor::new(&[bias], &Device::Cpu).unwrap()),
+    ]);
+    Weights { metadata, tensors }
+}
+
+/// Says "Smiling 95 %" of everything.
+pub fn always_smiling() -> Weights {
+    weights(0.0, 3.0)
+}
+
+/// Says "Not smiling 95 %" of everything.
+pub fn never_smiling() -> Weights {
+    weights(0.0, -3.0)
+}
+
+/// Takes brightness for a smile: black is not smiling, white is, both at 99.8 %.
+pub fn bright_smiles() -> Weights {
+    weights(12.0, -6.0)
+}
+
+/// A weights file that goes away with the value.
+pub fn file(weights: &Weights) -> tempfile::TempPath {
+    file_of(&weights.to_bytes().unwrap())
+}
+
+pub fn file_of(bytes: &[u8]) -> tempfile::TempPath {
+    let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// The element with weights, a bus of its own and caps, ready for frames.
+pub struct Bench {
+    pub harness: gst_check::Harness,
+    pub element: gst::Element,
+    pub bus: gst::Bus,
+    _file: tempfile::TempPath,
+}
+
+impl Bench {
+    pub fn new(weights: &Weights, properties: &[(&str, &str)]) -> Self {
+        init();
+        let file = file(weights);
+        let element = gst::ElementFactory::make("smilefilter")
+            .property("model-file", file.to_str().unwrap())
+            .property("device", "cpu")
+            .build()
+            .unwrap();
+        for (name, value) in properties {
+            element.set_property_from_str(name, value);
+        }
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        let harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        Self { harness, element, bus, _file: file }
+    }
+
+    pub fn caps(mut self, info: &gst_video::VideoInfo) -> Self {
+        self.harness.set_src_caps(info.to_caps().unwrap());
+        self
+    }
+
+    /// Answers allocation queries as a sink does that draws overlays itself.
+    pub fn draw_overlays_downstream(&self) {
+        let sink = self.harness.sinkpad().unwrap();
+        sink.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+            let Some(gst::QueryViewMut::Allocation(query)) = info.query_mut().map(|query| query.view_mut())
+            else {
+                return gst::PadProbeReturn::Ok;
+            };
+            query.add_allocation_meta::<gst_video::VideoOverlayCompositionMeta>(None);
+            gst::PadProbeReturn::Handled
+        });
+    }
+
+    pub fn run(&mut self, buffer: gst::Buffer) -> gst::Buffer {
+        self.harness.push_and_pull(buffer).unwrap()
+    }
+
+    /// The results posted since the last call.
+    pub fn results(&self) -> Vec<Results> {
+        let messages = std::iter::from_fn(|| self.bus.pop_filtered(&[gst::MessageType::Element]));
+        messages.map(|message| Results::try_from(message.structure().unwrap()).unwrap()).collect()
+    }
+}
+
+pub fn info(format: gst_video::VideoFormat, width: u32, height: u32) -> gst_video::VideoInfo {
+    init();
+    gst_video::VideoInfo::builder(format, width, height).fps((30, 1)).build().unwrap()
+}
+
+/// A frame whose rows and planes are padded with bytes that must never show, coloured by a
+/// function of the place in pixels that gives red, green and blue from 0 to 255.
+pub fn frame(info: &gst_video::VideoInfo, color: impl Fn(f64, f64) -> [f64; 3]) -> gst::Buffer {
+    let format = info.format_info();
+    let planes = info.n_planes() as usize;
+    let strides: Vec<i32> = (0..planes).map(|plane| info.stride()[plane] + 12 + 4 * plane as i32).collect();
+    let rows = |plane: usize| {
+        let component = format.plane().iter().position(|&of| of as usize == plane).unwrap();
+        info.comp_height(component as u8) as usize
+    };
+    let mut offsets = vec![20];
+    for plane in 0..planes {
+        offsets.push(offsets[plane] + strides[plane] as usize * rows(plane) + 28);
+    }
+    let size = offsets.pop().unwrap();
+    let mut bytes = vec![0xA7; size];
+    let components = info.n_components().min(3) as usize;
+    for component in 0..components {
+        let plane = format.plane()[component] as usize;
+        let (across, down) = (format.w_sub()[component], format.h_sub()[component]);
+        let (cosited_x, cosited_y) =
+            (gst_video::VideoChromaSite::H_COSITED, gst_video::VideoChromaSite::V_COSITED);
+        let place = |sample: u32, subsampling: u32, cosited| match subsampling {
+            0 => f64::from(sample) + 0.5,
+            _ if info.chroma_site().contains(cosited) => f64::from(2 * sample) + 0.5,
+            _ => f64::from(2 * sample) + 1.0,
+        };
+        for row in 0..info.comp_height(component as u8) {
+            for column in 0..info.comp_width(component as u8) {
+                let rgb = color(place(column, across, cosited_x), place(row, down, cosited_y));
+                let index = offsets[plane]
+                    + row as usize * strides[plane] as usize
+                    + column as usize * format.pixel_stride()[component] as usize
+                    + format.poffset()[component] as usize;
+                bytes[index] = encode(info, rgb)[component];
+            }
+        }
+    }
+    let mut buffer = gst::Buffer::from_mut_slice(bytes);
+    let writable = buffer.get_mut().unwrap();
+    writable.set_pts(gst::ClockTime::ZERO);
+    writable.set_duration(gst::ClockTime::from_mseconds(40));
+    gst_video::VideoMeta::add_full(
+        writable,
+        gst_video::VideoFrameFlags::empty(),
+        info.format(),
+        info.width(),
+        info.height(),
+        &offsets,
+        &strides,
+    )
+    .unwrap();
+    buffer
+}
+
+/// The components of one colour as the standards define them (ITU-R BT.601 and BT.709).
+fn encode(info: &gst_video::VideoInfo, [red, green, blue]: [f64; 3]) -> [u8; 3] {
+    let full = info.colorimetry().range() == gst_video::VideoColorRange::Range0_255;
+    let (kr, kb) = match info.colorimetry().matrix() {
+        gst_video::VideoColorMatrix::Bt709 => (0.2126, 0.0722),
+        _ => (0.299, 0.114),
+    };
+    let luma = kr * red + (1.0 - kr - kb) * green + kb * blue;
+    let (u, v) = ((blue - luma) / (2.0 * (1.0 - kb)), (red - luma) / (2.0 * (1.0 - kr)));
+    let values = if info.is_rgb() {
+        [red, green, blue]
+    } else if full {
+        [luma, 128.0 + u, 128.0 + v]
+    } else {
+        [16.0 + luma * 219.0 / 255.0, 128.0 + u * 224.0 / 255.0, 128.0 + v * 224.0 / 255.0]
+    };
+    values.map(|value| value.round().clamp(0.0, 255.0) as u8)
+}
+
+/// A frame of one colour.
+pub fn flat(info: &gst_video::VideoInfo, color: [f64; 3]) -> gst::Buffer {
+    frame(info, |_, _| color)
+}
+
+pub fn bytes(buffer: &gst::BufferRef) -> Vec<u8> {
+    buffer.map_readable().unwrap().to_vec()
+}
+
+/// Red, green and blue planes of a frame at its own size.
+pub fn pixels(info: &gst_video::VideoInfo, buffer: &gst::BufferRef) -> Vec<u8> {
+    use gstsmile::analysis::Cropper;
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    let picture = gstsmile::smilefilter::picture(&frame).unwrap();
+    let mut output = vec![0; 3 * picture.width * picture.height];
+    Cropper::new(picture.width, picture.height).crop(&picture, picture.bounds(), &mut output);
+    output
+}
