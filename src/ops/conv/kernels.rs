@@ -119,10 +119,18 @@ impl Row<'_> {
 }
 
 /// A row of values somewhere in an array, and what to multiply it with.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Term {
     pub factor: f32,
-    pub start: usize,
+    /// Half of a `usize`, so that twice as many fit into the first-level cache.
+    pub start: u32,
+}
+
+impl Term {
+    #[inline(always)]
+    fn row<S: Simd>(self, source: &[f32], len: usize) -> &[S::f32s] {
+        S::as_simd_f32s(&source[self.start as usize..][..len]).0
+    }
 }
 
 /// Adds rows of `source` times their factors to `target`, whose length is whole vectors.
@@ -131,19 +139,21 @@ pub(super) fn add_terms<S: Simd>(simd: S, target: &mut [f32], source: &[f32], te
     let mut first = 0;
     while first < target.len() {
         let (rest, source) = (&mut target[first..], &source[first..]);
-        // 12 sums, a factor and a value fit into the sixteen registers of AVX2.
+        // 12 sums, a factor and a value fit into the sixteen registers of AVX2; where the target
+        // has fewer vectors, several terms at a time keep the multipliers busy.
         first += match rest.len() / S::F32_LANES {
-            12.. => add_vectors::<S, 12>(simd, rest, source, terms),
-            6.. => add_vectors::<S, 6>(simd, rest, source, terms),
-            3.. => add_vectors::<S, 3>(simd, rest, source, terms),
-            _ => add_vectors::<S, 1>(simd, rest, source, terms),
+            12.. => add_vectors::<S, 12, 1>(simd, rest, source, terms),
+            6.. => add_vectors::<S, 6, 2>(simd, rest, source, terms),
+            3.. => add_vectors::<S, 3, 4>(simd, rest, source, terms),
+            2 => add_vectors::<S, 2, 4>(simd, rest, source, terms),
+            _ => add_vectors::<S, 1, 8>(simd, rest, source, terms),
         };
     }
 }
 
-/// [`add_terms`] for the first `N` vectors; returns how many values they have.
+/// [`add_terms`] for the first `N` vectors, `T` terms at a time; returns how many values those are.
 #[inline(always)]
-fn add_vectors<S: Simd, const N: usize>(
+fn add_vectors<S: Simd, const N: usize, const T: usize>(
     simd: S,
     target: &mut [f32],
     source: &[f32],
@@ -151,14 +161,28 @@ fn add_vectors<S: Simd, const N: usize>(
 ) -> usize {
     let len = N * S::F32_LANES;
     let (target, _) = S::as_mut_simd_f32s(&mut target[..len]);
-    let mut sums: [S::f32s; N] = std::array::from_fn(|vector| target[vector]);
-    for term in terms {
-        let (values, _) = S::as_simd_f32s(&source[term.start..term.start + len]);
+    let mut sums = [[simd.splat_f32s(0.0); N]; T];
+    let (groups, rest) = terms.as_chunks::<T>();
+    for group in groups {
+        for term in 0..T {
+            let values = group[term].row::<S>(source, len);
+            let factor = simd.splat_f32s(group[term].factor);
+            for vector in 0..N {
+                sums[term][vector] = simd.mul_add_e_f32s(factor, values[vector], sums[term][vector]);
+            }
+        }
+    }
+    for (term, sums) in rest.iter().zip(&mut sums) {
+        let values = term.row::<S>(source, len);
         let factor = simd.splat_f32s(term.factor);
         for vector in 0..N {
             sums[vector] = simd.mul_add_e_f32s(factor, values[vector], sums[vector]);
         }
     }
-    target.copy_from_slice(&sums);
+    for vector in 0..N {
+        for sums in &sums {
+            target[vector] = simd.add_f32s(target[vector], sums[vector]);
+        }
+    }
     len
 }

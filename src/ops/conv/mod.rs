@@ -60,6 +60,9 @@ pub fn conv2d_with(
     )
 }
 
+/// Places in a padded sample and in a kernel are kept in 32 bits.
+const MOST_VALUES: usize = 1 << 31;
+
 /// Samples that are computed one after the other, and whose kernel gradients are summed in place.
 const GROUP: usize = 4;
 
@@ -90,7 +93,7 @@ impl Conv2d {
             && size % 2 == 1
             && stride > 0
             && bias.dims() == [filters]
-            && x.elem_count() > 0
+            && (1..=MOST_VALUES).contains(&x.elem_count())
             && geometry.output_len() > 0;
         if !sound {
             bail!("convolution of {x:?} with kernel {kernel:?}, bias {bias:?} and {:?}", self.options);

@@ -123,29 +123,41 @@ fn pool_row(
     let pool = geometry.pool;
     let [_, width] = geometry.convolved();
     let filters = geometry.filters;
+    // As wide as the values, so that both are compared in the same lanes.
+    let mut winners = [0_u32; BLOCK];
     let outputs = pixels.chunks_exact_mut(filters).zip(origins.chunks_exact_mut(filters));
     for (x, (pixels, origins)) in outputs.enumerate() {
-        let candidate = |index: usize| {
-            let start = ((index / pool) * width + x * pool + index % pool) * padded_filters;
-            &sums[start..start + filters]
-        };
-        pixels.copy_from_slice(candidate(0));
-        origins.fill(0);
-        for index in 1..pool * pool {
-            for ((best, origin), &value) in pixels.iter_mut().zip(origins.iter_mut()).zip(candidate(index)) {
-                let better = value > *best;
-                *best = if better { value } else { *best };
-                *origin = if better { index as u8 } else { *origin };
+        let blocks = pixels.chunks_mut(BLOCK).zip(origins.chunks_mut(BLOCK)).zip(bias.chunks(BLOCK));
+        for (block, ((pixels, origins), bias)) in blocks.enumerate() {
+            let winners = &mut winners[..pixels.len()];
+            let candidate = |index: usize| {
+                let start = ((index / pool) * width + x * pool + index % pool) * padded_filters;
+                &sums[start + block * BLOCK..][..bias.len()]
+            };
+            pixels.copy_from_slice(candidate(0));
+            winners.fill(0);
+            for index in 1..pool * pool {
+                for ((best, winner), &value) in
+                    pixels.iter_mut().zip(winners.iter_mut()).zip(candidate(index))
+                {
+                    let better = value > *best;
+                    *best = if better { value } else { *best };
+                    *winner = if better { index as u32 } else { *winner };
+                }
             }
-        }
-        for ((value, origin), &bias) in pixels.iter_mut().zip(origins.iter_mut()).zip(bias) {
-            *value += bias;
-            let cut = geometry.relu && *value <= 0.0;
-            *value = if cut { 0.0 } else { *value };
-            *origin = if cut { CUT } else { *origin };
+            for ((value, winner), &bias) in pixels.iter_mut().zip(winners.iter_mut()).zip(bias) {
+                *value += bias;
+                let cut = geometry.relu && *value <= 0.0;
+                *value = if cut { 0.0 } else { *value };
+                *winner = if cut { u32::from(CUT) } else { *winner };
+            }
+            origins.iter_mut().zip(&*winners).for_each(|(origin, &winner)| *origin = winner as u8);
         }
     }
 }
+
+/// Filters that are pooled at a time.
+const BLOCK: usize = 32;
 
 /// Gradients of some samples with respect to input, kernel and bias.
 ///
@@ -181,7 +193,10 @@ impl WithSimd for Backward<'_> {
         // A vector may reach past the last pixel.
         let mut padded = vec![0.0; geometry.padded_len(channels) + S::F32_LANES];
         let mut padded_gradient = padded.clone();
-        let mut terms = Terms::new(&geometry);
+        // As many rows at a time as the first-level cache holds.
+        let [pooled_height, pooled_width] = geometry.pooled();
+        let band = (32 / pooled_width).max(1);
+        let mut terms = Terms::new(&geometry, band);
         let inputs = self.input.chunks_exact(geometry.input_len());
         let input_gradients = self.input_gradient.chunks_exact_mut(geometry.input_len());
         let gradients = self.output_gradient.chunks_exact(geometry.output_len());
@@ -192,9 +207,6 @@ impl WithSimd for Backward<'_> {
             let shape = [channels, height, width];
             layout::pad_planes(input, shape, geometry.padding(), &mut padded);
             padded_gradient.fill(0.0);
-            // As many rows at a time as the first-level cache holds.
-            let [pooled_height, pooled_width] = geometry.pooled();
-            let band = (32 / pooled_width).max(1);
             for first in (0..pooled_height).step_by(band) {
                 terms.collect(first..(first + band).min(pooled_height), gradient, origins, &taps);
                 terms.add_to_kernel(simd, &taps, &padded, &mut kernel_gradient);
@@ -251,16 +263,51 @@ impl KernelRows {
 /// Output gradients of some rows that are not zero, once by filter and once by pixel.
 struct Terms {
     /// Factors with the place of the input that they belong to.
-    by_filter: Vec<Vec<Term>>,
+    by_filter: Lists,
     /// Factors with the place of the kernel row that they belong to.
-    by_pixel: Vec<Vec<Term>>,
-    /// The place of the input for each of `by_pixel`.
-    places: Vec<usize>,
+    by_pixel: Lists,
+    /// The place of the input for each list of `by_pixel`.
+    places: Vec<u32>,
+}
+
+/// Lists of terms, all with the same room.
+struct Lists {
+    room: usize,
+    terms: Vec<Term>,
+    lens: Vec<usize>,
+}
+
+impl Lists {
+    fn new(lists: usize, room: usize) -> Self {
+        Self { room, terms: vec![Term::default(); lists * room], lens: vec![0; lists] }
+    }
+
+    fn clear(&mut self) {
+        self.lens.fill(0);
+    }
+
+    /// Adds a term where `wanted`, without a branch that no processor could predict.
+    #[inline(always)]
+    fn push_if(&mut self, wanted: bool, list: usize, term: Term) {
+        let len = self.lens[list];
+        self.terms[list * self.room + len] = term;
+        self.lens[list] = len + usize::from(wanted);
+    }
+
+    fn get(&self, list: usize) -> &[Term] {
+        &self.terms[list * self.room..][..self.lens[list]]
+    }
 }
 
 impl Terms {
-    fn new(geometry: &Geometry) -> Self {
-        Self { by_filter: vec![Vec::new(); geometry.filters], by_pixel: Vec::new(), places: Vec::new() }
+    /// For up to `rows` pooled rows at a time.
+    fn new(geometry: &Geometry, rows: usize) -> Self {
+        let squares = rows * geometry.pooled()[1];
+        Self {
+            by_filter: Lists::new(geometry.filters, squares),
+            by_pixel: Lists::new(squares * geometry.pool * geometry.pool, geometry.filters),
+            places: Vec::new(),
+        }
     }
 
     #[inline(always)]
@@ -274,21 +321,19 @@ impl Terms {
             let [y, x] = [rows.start + square / width, square % width];
             self.places.extend((0..pool * pool).map(|pixel| {
                 let [y, x] = [y * pool + pixel / pool, x * pool + pixel % pool];
-                y * stride * geometry.row_len(channels) + x * stride * channels
+                (y * stride * geometry.row_len(channels) + x * stride * channels) as u32
             }));
         }
-        self.by_pixel.resize_with(self.places.len(), Vec::new);
-        self.by_pixel.iter_mut().for_each(Vec::clear);
-        for (filter, by_filter) in self.by_filter.iter_mut().enumerate() {
-            by_filter.clear();
+        self.by_filter.clear();
+        self.by_pixel.clear();
+        for filter in 0..filters {
             let start = filter * area + rows.start * width;
             let outputs = gradient[start..start + squares].iter().zip(&origins[start..start + squares]);
             for (square, (&factor, &origin)) in outputs.enumerate() {
-                if origin != CUT && factor != 0.0 {
-                    let pixel = square * pool * pool + usize::from(origin);
-                    by_filter.push(Term { factor, start: self.places[pixel] });
-                    self.by_pixel[pixel].push(Term { factor, start: filter * taps.row_len });
-                }
+                let wanted = origin != CUT;
+                let pixel = square * pool * pool + if wanted { usize::from(origin) } else { 0 };
+                self.by_filter.push_if(wanted, filter, Term { factor, start: self.places[pixel] });
+                self.by_pixel.push_if(wanted, pixel, Term { factor, start: (filter * taps.row_len) as u32 });
             }
         }
     }
@@ -299,8 +344,8 @@ impl Terms {
         let rows = gradient.chunks_exact_mut(filters * taps.row_len);
         for (row, gradient) in rows.enumerate() {
             let input = &padded[row * taps.geometry.row_len(channels)..];
-            for (target, terms) in gradient.chunks_exact_mut(taps.row_len).zip(&self.by_filter) {
-                add_terms(simd, target, input, terms);
+            for (filter, target) in gradient.chunks_exact_mut(taps.row_len).enumerate() {
+                add_terms(simd, target, input, self.by_filter.get(filter));
             }
         }
     }
@@ -310,7 +355,9 @@ impl Terms {
         let Geometry { channels, filters, .. } = taps.geometry;
         for (row, kernel) in kernel.chunks_exact(filters * taps.row_len).enumerate() {
             let padded = &mut padded[row * taps.geometry.row_len(channels)..];
-            for (&place, terms) in self.places.iter().zip(&self.by_pixel) {
+            for (pixel, &place) in self.places.iter().enumerate() {
+                let place = place as usize;
+                let terms = self.by_pixel.get(pixel);
                 if !terms.is_empty() {
                     add_terms(simd, &mut padded[place..place + taps.row_len], kernel, terms);
                 }
