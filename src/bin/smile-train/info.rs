@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use serde_json::Value;
 
 use gstsmile::model::{Block, Metadata, Region, Shape, Weights};
@@ -10,6 +10,23 @@ use gstsmile::train::{Confusion, Result};
 
 use crate::arguments::InfoArguments;
 use crate::print;
+
+/// Training facts in the order in which one wants to know them; others follow.
+const FIRST: [&str; 11] = [
+    "command",
+    "preset",
+    "loss",
+    "l2",
+    "batch",
+    "learning_rate",
+    "epochs",
+    "interrupted_after",
+    "seed",
+    "data",
+    "split",
+];
+/// Facts that the confusion matrix beneath the tables tells.
+const MEASURED: [&str; 3] = ["measured_on", "accuracy", "confusion"];
 
 /// Prints as told.
 pub fn run(arguments: &InfoArguments) -> Result<ExitCode> {
@@ -66,8 +83,10 @@ fn facts(metadata: &Metadata) -> Table {
     for (name, value) in rows {
         table.add_row([name, &value]);
     }
-    for (name, value) in &metadata.training {
-        if name != "confusion" {
+    let training = &metadata.training;
+    let others = training.keys().map(String::as_str).filter(|name| !FIRST.contains(name));
+    for name in FIRST.into_iter().chain(others).filter(|name| !MEASURED.contains(name)) {
+        if let Some(value) = training.get(name) {
             add(&mut table, &name.replace('_', " "), value);
         }
     }
@@ -107,7 +126,10 @@ fn describe(block: &Block) -> String {
             parts.into_iter().flatten().collect::<Vec<String>>().join(", ")
         }
         Block::Flatten => "flatten".into(),
-        Block::Dense { units, relu } => format!("dense, {units} units{}", if relu { ", ReLU" } else { "" }),
+        Block::Dense { units, relu } => {
+            let plural = if units == 1 { "" } else { "s" };
+            format!("dense, {units} unit{plural}{}", if relu { ", ReLU" } else { "" })
+        }
     }
 }
 
@@ -120,7 +142,11 @@ fn shape(shape: Shape) -> String {
 
 fn table<const N: usize>(head: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    for line in [TableComponent::HorizontalLines, TableComponent::MiddleIntersections] {
+        table.remove_style(line);
+    }
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(head);
     table
 }

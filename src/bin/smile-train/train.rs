@@ -96,12 +96,18 @@ impl Session<'_> {
             self.arguments.seed,
             self.arguments.split_seed
         );
+        if !self.arguments.resume {
+            // An older checkpoint must not be taken for one of this run.
+            self.files.remove_checkpoint();
+        }
         self.files.write_facts(&self.metadata)?;
         let mut watch = Watch::new(stop);
         let outcome = self.trainer.run(&self.training, held_out, Some(&self.files.checkpoint), &mut watch);
         watch.finish();
         let outcome = outcome?;
-
+        if self.trainer.history().last().is_some_and(|last| !last.loss.is_finite()) {
+            eprintln!("the loss is no number any more: training came apart; try a smaller --learning-rate");
+        }
         if outcome == Outcome::Interrupted {
             self.record.interrupted_after = Some(self.trainer.history().len());
         }

@@ -4,12 +4,14 @@ use std::error::Error as StdError;
 use std::io::Cursor;
 use std::sync::Once;
 
+use image::imageops::{self, FilterType};
 use image::{ImageFormat, RgbImage};
 use plotters::backend::BitMapBackend;
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
+use plotters::element::Rectangle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontFamily, FontStyle, IntoTextStyle, RGBColor, TextStyle, register_font};
+use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, register_font};
 
 use crate::train::error::{Error, Result};
 
@@ -27,17 +29,21 @@ const FONT: FontFamily = FontFamily::Name("DejaVu Sans");
 pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 pub type Drawn = std::result::Result<(), Box<dyn StdError>>;
 
-/// White paper of RGB pixels.
+/// Reports are drawn this many times larger and then shrunk, which smooths lines and letters that
+/// plotters puts on whole pixels.
+pub const FINE: u32 = 2;
+
+/// White paper of RGB pixels, [`FINE`] of them for each one of the finished picture a side.
 pub struct Canvas {
     name: &'static str,
     image: RgbImage,
 }
 
 impl Canvas {
-    /// `name` is what error messages call it.
+    /// Paper for a picture of this size; `name` is what error messages call it.
     pub fn new(name: &'static str, width: u32, height: u32) -> Self {
         register_fonts();
-        Self { name, image: RgbImage::from_pixel(width, height, image::Rgb([255; 3])) }
+        Self { name, image: RgbImage::from_pixel(FINE * width, FINE * height, image::Rgb([255; 3])) }
     }
 
     /// Pixels to be set directly.
@@ -56,22 +62,38 @@ impl Canvas {
 
     /// The picture as a PNG file.
     pub fn into_png(self) -> Result<Vec<u8>> {
+        let (width, height) = self.image.dimensions();
+        let image = imageops::resize(&self.image, width / FINE, height / FINE, FilterType::Triangle);
         let mut bytes = Cursor::new(Vec::new());
-        self.image
+        image
             .write_to(&mut bytes, ImageFormat::Png)
             .map_err(|error| Error::Drawing { name: self.name.into(), reason: error.to_string() })?;
         Ok(bytes.into_inner())
     }
 }
 
-/// Text of this height in pixels, put with this point of it.
+/// Text of this height, put with this point of it.
 pub fn text(size: u32, color: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
-    (FONT, size).with_color(color).into_text_style(&(0, 0)).pos(Pos::new(h, v))
+    styled(FontStyle::Normal, size, color, h, v)
 }
 
 pub fn bold(size: u32, color: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
-    let style = text(size, color, h, v);
-    TextStyle { font: style.font.style(FontStyle::Bold), ..style }
+    styled(FontStyle::Bold, size, color, h, v)
+}
+
+fn styled(style: FontStyle, size: u32, color: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
+    let font = FontDesc::new(FONT, f64::from(FINE * size), style);
+    TextStyle { font, color: color.to_backend_color(), pos: Pos::new(h, v) }
+}
+
+/// A place in the finished picture, on the paper.
+pub fn at(x: i32, y: i32) -> (i32, i32) {
+    (FINE as i32 * x, FINE as i32 * y)
+}
+
+/// A filled rectangle between two places in the finished picture.
+pub fn filled(from: (i32, i32), to: (i32, i32), color: impl Color) -> Rectangle<(i32, i32)> {
+    Rectangle::new([at(from.0, from.1), at(to.0, to.1)], color.filled())
 }
 
 fn register_fonts() {

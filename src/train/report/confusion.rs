@@ -1,12 +1,14 @@
 //! The confusion matrix in the paper's layout: a row an actual class, a column a predicted one.
 
-use plotters::element::Rectangle;
 use plotters::style::text_anchor::{HPos, VPos};
-use plotters::style::{Color, RGBColor};
+use plotters::style::{RGBColor, TextStyle};
 
 use super::canvas::{self, BLUE, Canvas, FAINT, INK, WHITE};
 use crate::train::error::Result;
 use crate::train::metrics::{CLASSES, Confusion};
+
+/// A way to write text: size, colour, and which point of it is put.
+type Style = fn(u32, RGBColor, HPos, VPos) -> TextStyle<'static>;
 
 /// The matrix for a terminal; `part` is what it was measured on.
 pub fn text(part: &str, confusion: &Confusion) -> String {
@@ -31,35 +33,30 @@ pub fn draw(title: &str, part: &str, confusion: &Confusion) -> Result<Vec<u8>> {
     const GAP: i32 = 6;
     let mut canvas = Canvas::new("confusion.png", 680, 600);
     canvas.draw(|area| {
-        let middle = LEFT + CELL.0;
-        area.draw_text(title, &canvas::bold(24, INK, HPos::Center, VPos::Center), (340, 36))?;
-        let line = format!("{part}: {}", summary(confusion));
-        area.draw_text(&line, &canvas::text(16, FAINT, HPos::Center, VPos::Center), (340, 68))?;
-        area.draw_text("predicted", &canvas::text(17, FAINT, HPos::Center, VPos::Center), (middle, 112))?;
-        let corner = (LEFT - 18, TOP - 28);
-        area.draw_text("actual", &canvas::text(17, FAINT, HPos::Right, VPos::Center), corner)?;
+        let centred = |text: &str, style: Style, size, color, (x, y)| {
+            area.draw_text(text, &style(size, color, HPos::Center, VPos::Center), canvas::at(x, y))
+        };
+        centred(title, canvas::bold, 24, INK, (340, 36))?;
+        centred(&format!("{part}: {}", summary(confusion)), canvas::text, 16, FAINT, (340, 70))?;
+        centred("predicted", canvas::text, 17, FAINT, (LEFT + CELL.0, 112))?;
+        centred("actual", canvas::text, 17, FAINT, (LEFT / 2, TOP - 28))?;
         for (index, name) in CLASSES.iter().enumerate() {
             let offset = index as i32;
-            let column = (LEFT + offset * CELL.0 + CELL.0 / 2, TOP - 28);
-            area.draw_text(name, &canvas::bold(19, INK, HPos::Center, VPos::Center), column)?;
-            let row = (LEFT - 18, TOP + offset * CELL.1 + CELL.1 / 2);
-            area.draw_text(name, &canvas::bold(19, INK, HPos::Right, VPos::Center), row)?;
+            centred(name, canvas::bold, 19, INK, (LEFT + offset * CELL.0 + CELL.0 / 2, TOP - 28))?;
+            centred(name, canvas::bold, 19, INK, (LEFT / 2, TOP + offset * CELL.1 + CELL.1 / 2))?;
         }
         for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             let share = confusion.row_share(row, column);
             let (x, y) = (LEFT + column as i32 * CELL.0, TOP + row as i32 * CELL.1);
-            let cell = [(x + GAP / 2, y + GAP / 2), (x + CELL.0 - GAP / 2, y + CELL.1 - GAP / 2)];
-            area.draw(&Rectangle::new(cell, shade(share).filled()))?;
-            let color = if share > 0.55 { WHITE } else { INK };
-            let (x, y) = (x + CELL.0 / 2, y + CELL.1 / 2);
-            let count = confusion.0[row][column].to_string();
-            area.draw_text(&count, &canvas::bold(46, color, HPos::Center, VPos::Center), (x, y - 16))?;
-            let percent = format!("{:.1} %", 100.0 * share);
-            area.draw_text(&percent, &canvas::text(19, color, HPos::Center, VPos::Center), (x, y + 30))?;
+            let end = (x + CELL.0 - GAP, y + CELL.1 - GAP);
+            area.draw(&canvas::filled((x, y), end, shade(share)))?;
+            let color = if share > 0.62 { WHITE } else { INK };
+            let (x, y) = ((x + end.0) / 2, (y + end.1) / 2);
+            centred(&confusion.0[row][column].to_string(), canvas::bold, 46, color, (x, y - 16))?;
+            centred(&format!("{:.1} %", 100.0 * share), canvas::text, 19, color, (x, y + 30))?;
         }
-        let foot = (340, TOP + 2 * CELL.1 + 40);
-        let note = "percentages are of the row";
-        area.draw_text(note, &canvas::text(15, FAINT, HPos::Center, VPos::Center), foot)?;
+        let foot = (LEFT + CELL.0, TOP + 2 * CELL.1 + 28);
+        centred("percentages are of the row", canvas::text, 15, FAINT, foot)?;
         Ok(())
     })?;
     canvas.into_png()

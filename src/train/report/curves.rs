@@ -1,12 +1,12 @@
 //! Learning curves: loss and accuracy, training and held-out, epoch by epoch.
 
 use plotters::chart::ChartBuilder;
-use plotters::element::{Circle, PathElement};
+use plotters::element::{Circle, PathElement, Rectangle};
 use plotters::series::LineSeries;
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, RGBColor};
 
-use super::canvas::{self, Area, BLUE, Canvas, Drawn, FAINT, GRID, INK, ORANGE, WHITE};
+use super::canvas::{self, Area, BLUE, Canvas, Drawn, FAINT, FINE, GRID, INK, ORANGE, WHITE};
 use crate::train::error::Result;
 use crate::train::fit::EpochResult;
 
@@ -29,10 +29,10 @@ struct Panel {
 pub fn draw(title: &str, history: &[EpochResult]) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new("curves.png", SIZE.0, SIZE.1);
     canvas.draw(|area| {
-        area.draw_text(title, &canvas::bold(26, INK, HPos::Left, VPos::Center), (40, 38))?;
+        area.draw_text(title, &canvas::bold(26, INK, HPos::Left, VPos::Center), canvas::at(40, 38))?;
         legend(area, history)?;
-        let (_, below) = area.split_vertically(HEAD);
-        let (left, right) = below.split_horizontally(SIZE.0 / 2);
+        let (_, below) = area.split_vertically(FINE * HEAD);
+        let (left, right) = below.split_horizontally(FINE * SIZE.0 / 2);
         let epochs = history.len();
         panel(&left, &loss(history), epochs, None)?;
         panel(&right, &accuracy(history), epochs, super::best(history))
@@ -66,8 +66,11 @@ fn legend(area: &Area, history: &[EpochResult]) -> Drawn {
     let held_out = history.iter().any(|result| result.held_out_accuracy.is_some());
     let entries = [("training", BLUE), ("held out", ORANGE)];
     for (name, color) in entries.into_iter().take(if held_out { 2 } else { 1 }) {
-        area.draw(&PathElement::new([(x, 74), (x + 34, 74)], color.stroke_width(4)))?;
-        area.draw_text(name, &canvas::text(18, INK, HPos::Left, VPos::Center), (x + 44, 74))?;
+        area.draw(&PathElement::new(
+            [canvas::at(x, 74), canvas::at(x + 34, 74)],
+            color.stroke_width(FINE * 3),
+        ))?;
+        area.draw_text(name, &canvas::text(18, INK, HPos::Left, VPos::Center), canvas::at(x + 44, 74))?;
         x += 160;
     }
     Ok(())
@@ -76,11 +79,11 @@ fn legend(area: &Area, history: &[EpochResult]) -> Drawn {
 fn panel(area: &Area, panel: &Panel, epochs: usize, best: Option<&EpochResult>) -> Drawn {
     let last = epochs.max(2) as f64;
     let mut chart = ChartBuilder::on(area)
-        .margin(24)
-        .margin_top(8)
+        .margin(FINE * 24)
+        .margin_top(FINE * 8)
         .caption(panel.name, canvas::bold(20, INK, HPos::Center, VPos::Top))
-        .x_label_area_size(52)
-        .y_label_area_size(64)
+        .x_label_area_size(FINE * 52)
+        .y_label_area_size(FINE * 64)
         .build_cartesian_2d(1.0..last, panel.span.0..panel.span.1)?;
     chart
         .configure_mesh()
@@ -97,20 +100,34 @@ fn panel(area: &Area, panel: &Panel, epochs: usize, best: Option<&EpochResult>) 
         .draw()?;
     let lines: [(&[_], RGBColor); 2] = [(&panel.training, BLUE), (&panel.held_out, ORANGE)];
     for (points, color) in lines {
-        chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(3)))?;
+        chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(FINE * 2)))?;
         if epochs <= DOTTED {
-            chart.draw_series(points.iter().map(|&point| Circle::new(point, 4, color.filled())))?;
+            chart.draw_series(points.iter().map(|&point| Circle::new(point, FINE * 4, color.filled())))?;
         }
     }
-    if let Some((best, accuracy)) = best.and_then(|best| Some((best, 100.0 * best.held_out_accuracy?))) {
-        let point = (best.epoch as f64, accuracy);
-        chart.draw_series([Circle::new(point, 8, ORANGE.stroke_width(3))])?;
-        let pixel = chart.backend_coord(&point);
-        let (base, size) = (area.get_base_pixel(), area.dim_in_pixel());
-        let (x, y) = (pixel.0 - base.0, pixel.1 - base.1);
-        let label = format!("best {accuracy:.1} % in epoch {}", best.epoch);
-        let side = if x < size.0 as i32 / 2 { HPos::Left } else { HPos::Right };
-        area.draw_text(&label, &canvas::bold(16, ORANGE, side, VPos::Top), (x, y + 16))?;
+    let Some((best, accuracy)) = best.and_then(|best| Some((best, 100.0 * best.held_out_accuracy?))) else {
+        return Ok(());
+    };
+    let point = (best.epoch as f64, accuracy);
+    for (radius, color) in [(8, ORANGE), (6, WHITE), (4, ORANGE)] {
+        chart.draw_series([Circle::new(point, FINE * radius, color.filled())])?;
     }
-    Ok(())
+    let (pixel, base) = (chart.backend_coord(&point), area.get_base_pixel());
+    let text = format!("best {accuracy:.1} % in epoch {}", best.epoch);
+    label(area, &text, (pixel.0 - base.0, pixel.1 - base.1))
+}
+
+/// Text beside a point of the paper, on a ground that lines don't show through.
+fn label(area: &Area, text: &str, (x, y): (i32, i32)) -> Drawn {
+    let style = canvas::bold(16, ORANGE, HPos::Center, VPos::Center);
+    let (width, height) = area.estimate_text_size(text, &style)?;
+    let (width, height) = (width as i32 / 2 + 12, height as i32 / 2 + 8);
+    let right = area.dim_in_pixel().0 as i32 - width - FINE as i32 * 24;
+    let x = x.clamp(FINE as i32 * 92 + width, right);
+    // Above the point, where the held-out line can't be, unless that is above the chart.
+    let distance = FINE as i32 * 30;
+    let y = if y > 3 * distance { y - distance } else { y + distance };
+    let ground = [(x - width, y - height), (x + width, y + height)];
+    area.draw(&Rectangle::new(ground, WHITE.mix(0.85).filled()))?;
+    Ok(area.draw_text(text, &style, (x, y))?)
 }

@@ -2,12 +2,11 @@
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
-use plotters::element::Rectangle;
+use plotters::style::RGBColor;
 use plotters::style::text_anchor::{HPos, VPos};
-use plotters::style::{Color, RGBColor};
 
 use super::Report;
-use super::canvas::{self, Canvas, FAINT, GREEN, INK, RED};
+use super::canvas::{self, Canvas, FAINT, FINE, GREEN, INK, RED};
 use crate::model::Metadata;
 use crate::train::dataset::Sample;
 use crate::train::error::Result;
@@ -46,16 +45,15 @@ pub fn draw(report: &Report) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new("sheet.png", 2 * MARGIN + COLUMNS as u32 * STEP.0, height + MARGIN);
     let title = report.title();
     canvas.draw(|area| {
-        let at = (MARGIN as i32, 36);
-        area.draw_text(&title, &canvas::bold(26, INK, HPos::Left, VPos::Center), at)?;
-        let note =
-            "Each picture with the answer and its probability; the frame is green where the answer is right.";
-        area.draw_text(note, &canvas::text(16, FAINT, HPos::Left, VPos::Center), (at.0, 66))?;
-        Ok(())
+        let style = canvas::bold(26, INK, HPos::Left, VPos::Center);
+        area.draw_text(&title, &style, canvas::at(MARGIN as i32, 36))?;
+        let style = canvas::text(16, FAINT, HPos::Left, VPos::Center);
+        let note = "Each picture with the answer and its probability. Green: right, red: wrong.";
+        Ok(area.draw_text(note, &style, canvas::at(MARGIN as i32, 66))?)
     })?;
     let mut top = HEAD;
     for section in &sections {
-        let heading = (MARGIN as i32, (top + SECTION / 2) as i32);
+        let heading = canvas::at(MARGIN as i32, (top + SECTION / 2) as i32);
         canvas.draw(|area| {
             let style = canvas::bold(19, section.color, HPos::Left, VPos::Center);
             Ok(area.draw_text(&section.heading, &style, heading)?)
@@ -113,26 +111,25 @@ fn spread<'a>(answers: &[Answer<'a>], count: usize) -> Vec<Answer<'a>> {
 
 fn tile(canvas: &mut Canvas, metadata: &Metadata, answer: &Answer, (x, y): (u32, u32)) -> Result<()> {
     let picture = picture(metadata, answer.sample);
-    let picture = imageops::resize(&picture, SIDE, SIDE, FilterType::CatmullRom);
+    let picture = imageops::resize(&picture, FINE * SIDE, FINE * SIDE, FilterType::CatmullRom);
     let color = if answer.right { GREEN } else { RED };
-    let frame = (x as i32, y as i32);
-    let end = (frame.0 + (SIDE + 2 * FRAME) as i32, frame.1 + (SIDE + 2 * FRAME) as i32);
-    canvas.draw(|area| {
-        area.draw(&Rectangle::new([frame, end], color.filled()))?;
-        Ok(())
-    })?;
-    imageops::replace(canvas.image_mut(), &picture, (x + FRAME).into(), (y + FRAME).into());
     let smiling = answer.probability >= metadata.threshold;
     let probability = if smiling { answer.probability } else { 1.0 - answer.probability };
     let label = format!("{} {:.0} %", metadata.labels[usize::from(smiling)], 100.0 * probability);
+    let (left, top) = (x as i32, y as i32);
+    let side = (SIDE + 2 * FRAME) as i32;
     canvas.draw(|area| {
-        let middle = (frame.0 + end.0) / 2;
+        area.draw(&canvas::filled((left, top), (left + side, top + side), color))?;
+        let middle = left + side / 2;
         let style = canvas::bold(14, color, HPos::Center, VPos::Center);
-        area.draw_text(&label, &style, (middle, end.1 + 13))?;
+        area.draw_text(&label, &style, canvas::at(middle, top + side + 13))?;
         let style = canvas::text(12, FAINT, HPos::Center, VPos::Center);
-        area.draw_text(&short_name(&answer.sample.name), &style, (middle, end.1 + 31))?;
-        Ok(())
-    })
+        let name = short_name(&answer.sample.name);
+        Ok(area.draw_text(&name, &style, canvas::at(middle, top + side + 31))?)
+    })?;
+    let (x, y) = canvas::at((x + FRAME) as i32, (y + FRAME) as i32);
+    imageops::replace(canvas.image_mut(), &picture, x.into(), y.into());
+    Ok(())
 }
 
 /// The planes that the network saw, as a picture.

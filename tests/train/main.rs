@@ -1,0 +1,9 @@
+//! Data sets, splits, training and the program `smile-train`, on generated pictures; on GENKI-4K
+//! where it is there.
+
+mod datasets;
+mod genki;
+mod pictures;
+mod program;
+mod report;
+mod resume;

@@ -1,0 +1,84 @@
+//! Interrupted training goes on to the very weights that it would have reached.
+
+use std::path::Path;
+
+use candle_core::Device;
+use gstsmile::model::Architecture;
+use gstsmile::train::{Dataset, EpochResult, Observer, Outcome, Preset, Progress, Recipe, Sample, Trainer};
+use tempfile::tempdir;
+
+use crate::pictures::{put_classes, read};
+
+/// Stops after so many batches.
+#[derive(Default)]
+struct Stopper {
+    after: Option<usize>,
+    batches: usize,
+    epochs: Vec<usize>,
+}
+
+impl Observer for Stopper {
+    fn batch(&mut self, progress: &Progress) {
+        assert!(progress.batch <= progress.batches && progress.epoch <= progress.epochs);
+        self.batches += 1;
+    }
+
+    fn epoch(&mut self, result: &EpochResult) {
+        self.epochs.push(result.epoch);
+    }
+
+    fn stopped(&self) -> bool {
+        self.after.is_some_and(|after| self.batches >= after)
+    }
+}
+
+fn recipe() -> Recipe {
+    Recipe { architecture: Architecture::paper(3, 4, 8), epochs: 3, batch: 8, ..Preset::PaperDeep.recipe() }
+}
+
+fn samples(dataset: &Dataset) -> (Vec<&Sample>, Vec<&Sample>) {
+    dataset.samples.iter().enumerate().fold(
+        (vec![], vec![]),
+        |(mut training, mut held_out), (index, sample)| {
+            if index % 4 == 0 {
+                held_out.push(sample)
+            } else {
+                training.push(sample)
+            }
+            (training, held_out)
+        },
+    )
+}
+
+/// The weights' bytes after a run that is stopped after each of `stops` batches and gone on with.
+fn train(dataset: &Dataset, stops: &[usize], checkpoint: &Path) -> Vec<u8> {
+    let (training, held_out) = samples(dataset);
+    let mut trainer = Trainer::new(recipe(), &Device::Cpu).unwrap();
+    for &after in stops {
+        let mut stopper = Stopper { after: Some(after), ..Stopper::default() };
+        let outcome = trainer.run(&training, &held_out, Some(checkpoint), &mut stopper).unwrap();
+        assert!(matches!(outcome, Outcome::Interrupted));
+        assert_eq!(stopper.batches, after, "it ends after the running batch");
+        trainer = Trainer::resume(checkpoint, &Device::Cpu).unwrap();
+    }
+    let mut watcher = Stopper::default();
+    let outcome = trainer.run(&training, &held_out, Some(checkpoint), &mut watcher).unwrap();
+    assert!(matches!(outcome, Outcome::Finished));
+    let epochs: Vec<_> = trainer.history().iter().map(|result| result.epoch).collect();
+    assert_eq!(epochs, [1, 2, 3], "no epoch is lost or doubled");
+    trainer.weights().unwrap().to_bytes().unwrap()
+}
+
+#[test]
+fn interruptions_leave_no_trace_in_the_weights() {
+    let folder = tempdir().unwrap();
+    put_classes(folder.path(), 14);
+    let dataset = read(folder.path()).unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    let straight = train(&dataset, &[], &checkpoint);
+    // 21 training pictures make batches of 8, 8 and 5: in the middle of an epoch, at its end, and
+    // twice.
+    for stops in [&[1][..], &[3], &[2, 3]] {
+        assert!(train(&dataset, stops, &checkpoint) == straight, "stopped after {stops:?}");
+    }
+}
