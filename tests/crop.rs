@@ -57,7 +57,7 @@ fn regions_of_a_ramp_keep_its_values_at_every_scale() {
 #[test]
 fn shrinking_averages_instead_of_skipping() {
     // Stripes of one pixel: skipping pixels would give black or white, or waves of both.
-    let data = picture(640, 640, |x, _| [if x as usize % 2 == 0 { 0.0 } else { 255.0 }; 3]);
+    let data = picture(640, 640, |x, _| [if (x as usize).is_multiple_of(2) { 0.0 } else { 255.0 }; 3]);
     let output = crop(640, 640, &data, rect(0.0, 0.0, 640.0, 640.0), 64);
     // Next to the edges the stripe there is repeated.
     for row in output.chunks(64) {

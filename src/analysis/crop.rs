@@ -169,10 +169,7 @@ impl Cropper {
     /// If `output` has another length, or a component's plane is shorter than it says.
     pub fn crop(&mut self, picture: &Picture, region: Rect, output: &mut [u8]) {
         assert_eq!(output.len(), 3 * self.width * self.height, "output is not three planes");
-        pulp::Arch::new().dispatch(|| {
-            self.resample(picture, region);
-            self.convert(&picture.color, output);
-        });
+        pulp::Arch::new().dispatch(Crop { cropper: self, picture, region, output });
     }
 
     #[inline(always)]
@@ -180,9 +177,9 @@ impl Cropper {
         let columns = limits(region.x, region.width, picture.width);
         let rows = limits(region.y, region.height, picture.height);
         let mut waiting = [0, 1, 2].map(|index| picture.color.uses(index));
-        for index in 0..3 {
+        for (index, (component, resampled)) in picture.components.iter().zip(&mut self.components).enumerate()
+        {
             if waiting[index] {
-                let (component, resampled) = (&picture.components[index], &mut self.components[index]);
                 resampled.horizontal.prepare(columns, component.horizontal, self.width);
                 resampled.vertical.prepare(rows, component.vertical, self.height);
             }
@@ -247,6 +244,24 @@ impl Cropper {
                 *value = (matrix[0] * a + matrix[1] * b + matrix[2] * c + offset + 0.5) as u8;
             }
         }
+    }
+}
+
+/// One crop, compiled for the instructions that the machine has: the loops vectorise by themselves.
+struct Crop<'a> {
+    cropper: &'a mut Cropper,
+    picture: &'a Picture<'a>,
+    region: Rect,
+    output: &'a mut [u8],
+}
+
+impl pulp::WithSimd for Crop<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        self.cropper.resample(self.picture, self.region);
+        self.cropper.convert(&self.picture.color, self.output);
     }
 }
 

@@ -3,6 +3,7 @@
 mod architecture;
 mod classifier;
 mod device;
+mod engine;
 mod error;
 mod network;
 mod weights;

@@ -2,6 +2,7 @@
 //! inference. On a GPU the same calls go to candle's own.
 
 mod conv;
+pub mod inference;
 mod layout;
 mod norm;
 mod simd;

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use super::error::{Error, Result};
 use super::layout::{Labelled, Layout};
 use super::source::Source;
-use crate::analysis::crop::{Cropper, Picture, Rect};
+use crate::analysis::crop::{Cropper, Picture};
+use crate::analysis::locate;
 use crate::model::{Metadata, Region};
 
 /// A picture as the network sees it, with its label.
@@ -156,22 +157,6 @@ fn decode(bytes: &[u8]) -> image::ImageResult<RgbImage> {
 fn crop(image: &RgbImage, view: View, cropper: &mut Cropper) -> Box<[u8]> {
     let picture = Picture::rgb(image.width() as usize, image.height() as usize, image.as_raw());
     let mut pixels = vec![0; 3 * view.width * view.height].into_boxed_slice();
-    cropper.crop(&picture, rect(&picture, view.region), &mut pixels);
+    cropper.crop(&picture, locate::region(&picture, view.region), &mut pixels);
     pixels
-}
-
-fn rect(picture: &Picture, region: Region) -> Rect {
-    let bounds = picture.bounds();
-    match region {
-        Region::Full => bounds,
-        Region::Center => {
-            let side = bounds.width.min(bounds.height);
-            Rect {
-                x: (bounds.width - side) / 2.0,
-                y: (bounds.height - side) / 2.0,
-                width: side,
-                height: side,
-            }
-        }
-    }
 }

@@ -109,6 +109,15 @@ impl Trainer {
         Self::with_tensors(recipe, tensors, device)
     }
 
+    /// A network that goes on from trained weights, with the recipe's loss, steps and seed but a
+    /// fresh optimiser.
+    ///
+    /// # Errors
+    /// Where the weights don't fit the recipe's architecture.
+    pub fn from_weights(recipe: Recipe, weights: &Weights, device: &Device) -> Result<Self> {
+        Self::with_tensors(recipe, weights.tensors.clone(), device)
+    }
+
     fn with_tensors(recipe: Recipe, tensors: HashMap<String, Tensor>, device: &Device) -> Result<Self> {
         let parameters: BTreeMap<String, Var> = tensors
             .into_iter()

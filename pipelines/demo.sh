@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs what is missing, builds the plugin and shows it: the webcam in a window where there is a
+# camera and a display, else (or with --offline) the sample pictures as a video file and a PNG.
+set -eu
+cd "$(dirname "$0")/.."
+. pipelines/setup.sh
+
+has_display() { [ "$(uname)" = Darwin ] || [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; }
+has_camera() {
+    case $(uname) in Darwin) camera=avfvideosrc ;; *) camera=v4l2src ;; esac
+    gst-launch-1.0 -q "$camera" num-buffers=1 ! fakesink >/dev/null 2>&1
+}
+
+offline() {
+    step "Labelling the sample pictures"
+    mkdir -p target/demo
+    gst-launch-1.0 -q multifilesrc location=tests/data/astronaut.jpg loop=true num-buffers=75 caps=image/jpeg,framerate=25/1 ! jpegdec ! videoconvert ! videoscale ! video/x-raw,width=640,height=480,pixel-aspect-ratio=1/1 ! smilefilter ! videoconvert ! jpegenc ! matroskamux ! filesink location=target/demo/labelled.mkv
+    printf 'The labelled video and pictures:\n%s\n' "$PWD/target/demo/labelled.mkv"
+    pipelines/files.sh tests/data "$PWD/target/demo"
+}
+
+install_missing
+require_rust
+build_plugin
+if [ "${1:-}" != --offline ] && has_display && has_camera; then
+    step "Your webcam, until you close the window or press Ctrl-C"
+    exec pipelines/webcam.sh
+fi
+[ "${1:-}" = --offline ] || echo "There is no camera with a display here."
+offline

@@ -1,0 +1,78 @@
+# shellcheck shell=sh
+# Sourced by demo.sh and tests/run.sh: installs what a build and a run need, and builds the plugin.
+
+step() { printf '\n== %s\n' "$*"; }
+fail() { printf 'Error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Runs a command as root; root itself needs no sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        fail "this needs root and there is no sudo; as root, run: $*"
+    fi
+}
+
+# Everything that a build, the demo and the tests use.
+is_complete() {
+    have cc && have pkg-config && have gst-launch-1.0 && have gst-inspect-1.0 &&
+        pkg-config --exists 'gstreamer-1.0 >= 1.22' gstreamer-video-1.0 gstreamer-check-1.0 &&
+        for element in videoconvert videoscale decodebin autovideosink jpegdec jpegenc pngenc matroskamux multifilesrc; do
+            gst-inspect-1.0 --exists "$element" || return 1
+        done
+}
+
+# Says what it will install, then installs it.
+install_with() {
+    printf 'With %s, this installs:\n  %s\n' "$1" "$2"
+    # Package names have no spaces.
+    # shellcheck disable=SC2086
+    case $1 in
+    apt-get)
+        as_root apt-get update
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y $2
+        ;;
+    dnf) as_root dnf install -y $2 ;;
+    pacman) as_root pacman -S --needed --noconfirm $2 ;;
+    brew) brew install $2 ;;
+    esac
+}
+
+install_missing() {
+    step "Looking for a compiler and GStreamer"
+    if is_complete; then
+        echo "All there."
+        return
+    fi
+    if have apt-get; then
+        install_with apt-get "build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-x gstreamer1.0-gl"
+    elif have dnf; then
+        install_with dnf "gcc pkgconf-pkg-config gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-base-tools gstreamer1-plugins-good"
+    elif have pacman; then
+        install_with pacman "gcc pkgconf gstreamer gst-plugins-base gst-plugins-good"
+    elif have brew; then
+        install_with brew "pkgconf gstreamer"
+    else
+        fail "no apt-get, dnf, pacman or brew here; please install a C compiler, pkg-config and GStreamer 1.22 or newer with its base and good plugins and development files"
+    fi
+    is_complete || fail "something is still missing; GStreamer has to be 1.22 or newer (it is $(pkg-config --modversion gstreamer-1.0 2>&1))"
+}
+
+# Rust is yours to install: it comes in many ways, and its installer asks questions.
+require_rust() {
+    if ! have cargo && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+        PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    fi
+    have cargo || fail "Rust is missing. Install it from https://rustup.rs or with your package manager (package rustup, then: rustup default stable), open a new terminal and start again."
+}
+
+build_plugin() {
+    step "Building the plugin"
+    cargo build --release --locked
+    GST_PLUGIN_PATH="$PWD/${CARGO_TARGET_DIR:-target}/release${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
+    case ${CARGO_TARGET_DIR:-} in /*) GST_PLUGIN_PATH="$CARGO_TARGET_DIR/release" ;; esac
+    export GST_PLUGIN_PATH
+}

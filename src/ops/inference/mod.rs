@@ -1,0 +1,213 @@
+//! A trained network on the CPU: packed once, then run on plain slices without any allocation.
+//!
+//! Pictures lie as height × width × channels with the channels as SIMD lanes. Normalisation, bias,
+//! ReLU and pooling happen where a convolution's sums are stored.
+
+mod buffer;
+mod dense;
+mod direct;
+mod finish;
+mod kernel;
+mod load;
+mod plan;
+mod winograd;
+
+use candle_core::Result;
+use pulp::{Simd, WithSimd};
+
+use super::Isa;
+use buffer::{Buffer, Layout};
+use dense::Dense;
+use direct::Direct;
+use finish::Finish;
+use load::Load;
+use winograd::Winograd;
+
+/// Pictures that share one pass over the dense layers' weights.
+const ROWS: usize = 8;
+
+/// One step of a network, with its parameters.
+#[derive(Clone, Debug)]
+pub enum Layer {
+    /// Normalisation, convolution with zeros as padding (`size` / 2 on each side), ReLU, 2×2 max
+    /// pooling (an odd last row or column is left out).
+    Conv {
+        norm: Option<Norm>,
+        /// Filters × channels × `size` × `size`.
+        kernel: Vec<f32>,
+        /// One value a filter.
+        bias: Vec<f32>,
+        /// 1 or 3.
+        size: usize,
+        stride: usize,
+        relu: bool,
+        pool: bool,
+    },
+    /// Picture to row, channels first.
+    Flatten,
+    Dense {
+        /// Units × inputs.
+        weight: Vec<f32>,
+        /// One value a unit.
+        bias: Vec<f32>,
+        relu: bool,
+    },
+}
+
+/// Batch normalisation with its running averages; one value a channel.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    pub weight: Vec<f32>,
+    pub bias: Vec<f32>,
+    pub mean: Vec<f32>,
+    pub variance: Vec<f32>,
+    pub epsilon: f64,
+}
+
+/// A network ready to run.
+#[derive(Debug)]
+pub struct Engine {
+    isa: Isa,
+    load: Load,
+    convs: Vec<Conv>,
+    /// What each convolution reads.
+    pictures: Vec<Buffer>,
+    denses: Vec<Dense>,
+    /// What each dense layer reads, [`ROWS`] times, and at the end the answer.
+    rows: Vec<Buffer>,
+    /// How a picture lies in the first of `rows`.
+    last: Layout,
+    output: plan::Output,
+}
+
+#[derive(Debug)]
+struct Conv {
+    method: Method,
+    input: Layout,
+    output: Layout,
+    finish: Finish,
+}
+
+#[derive(Debug)]
+enum Method {
+    Direct(Direct),
+    Winograd(Winograd),
+}
+
+impl Engine {
+    /// Packs `layers` for pictures of `input` (channels, height, width) whose bytes count as
+    /// byte × `scale` + `offset`.
+    ///
+    /// # Errors
+    /// Where a layer can't follow the one before, a parameter has the wrong length, or the
+    /// network needs too much memory.
+    ///
+    /// # Panics
+    /// If the machine does not have `isa`.
+    pub fn new(input: [usize; 3], [scale, offset]: [f32; 2], layers: &[Layer], isa: Isa) -> Result<Self> {
+        plan::plan(input, [scale, offset], layers, isa)
+    }
+
+    /// Bytes of one picture.
+    pub fn input_len(&self) -> usize {
+        self.load.len()
+    }
+
+    /// Values that one picture gives.
+    pub fn output_len(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Runs the network on `pictures`, bytes of channels × height × width one after the other, and
+    /// writes the answer to each into `outputs`: a row, or a picture of channels × height × width.
+    ///
+    /// # Panics
+    /// If `pictures` is not a whole number of pictures or `outputs` has not room for the answers.
+    pub fn run(&mut self, pictures: &[u8], outputs: &mut [f32]) {
+        let count = pictures.len() / self.input_len();
+        assert_eq!(pictures.len(), count * self.input_len(), "part of a picture");
+        assert_eq!(outputs.len(), count * self.output_len(), "room for the answers");
+        let pictures = pictures.chunks(ROWS * self.input_len());
+        for (pictures, outputs) in pictures.zip(outputs.chunks_mut(ROWS * self.output_len())) {
+            self.run_some(pictures, outputs);
+        }
+    }
+
+    fn run_some(&mut self, pictures: &[u8], outputs: &mut [f32]) {
+        let isa = self.isa;
+        let len = self.last.len();
+        let mut count = 0;
+        for (picture, row) in
+            pictures.chunks_exact(self.load.len()).zip(self.rows[0].values_mut().chunks_exact_mut(len))
+        {
+            count += 1;
+            let first = self.pictures.first_mut().map_or(&mut *row, Buffer::values_mut);
+            isa.dispatch(RunLoad { load: &self.load, picture, output: first });
+            for (index, conv) in self.convs.iter_mut().enumerate() {
+                let (input, output) = self.pictures.split_at_mut(index + 1);
+                let input = input[index].values();
+                let output = output.first_mut().map_or(&mut *row, Buffer::values_mut);
+                isa.dispatch(RunConv { conv, input, output });
+            }
+        }
+        for (index, dense) in self.denses.iter().enumerate() {
+            let (input, output) = self.rows.split_at_mut(index + 1);
+            let (input, output) = (input[index].values(), output[0].values_mut());
+            isa.dispatch(RunDense { dense, rows: count, input, output });
+        }
+        if let Some(rows) = self.rows.last() {
+            self.output.write(rows.values(), outputs);
+        }
+    }
+}
+
+struct RunLoad<'a> {
+    load: &'a Load,
+    picture: &'a [u8],
+    output: &'a mut [f32],
+}
+
+impl WithSimd for RunLoad<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.load.run(self.picture, self.output);
+    }
+}
+
+struct RunConv<'a> {
+    conv: &'a mut Conv,
+    input: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl WithSimd for RunConv<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Conv { method, input, output, finish } = self.conv;
+        let (from, to) = ((self.input, &*input), (self.output, &*output));
+        match method {
+            Method::Direct(direct) => direct.run(simd, from, to, finish),
+            Method::Winograd(winograd) => winograd.run(simd, from, to, finish),
+        }
+    }
+}
+
+struct RunDense<'a> {
+    dense: &'a Dense,
+    rows: usize,
+    input: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl WithSimd for RunDense<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.dense.run(simd, self.rows, self.input, self.output);
+    }
+}

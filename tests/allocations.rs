@@ -1,0 +1,53 @@
+//! That a running classifier leaves the heap alone. Alone in its program, since it counts the
+//! allocations of all threads.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gstsmile::model::{Classifier, DeviceChoice, Weights};
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: All is left to the system's allocator; counting does not touch the memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: The caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: The caller keeps `realloc`'s contract.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: The caller keeps `dealloc`'s contract.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() {
+    let weights = Weights::embedded().unwrap();
+    let mut classifier = Classifier::new(&weights, &DeviceChoice::Cpu.open().unwrap()).unwrap();
+    let len = classifier.metadata().architecture.input_len();
+    let pictures: Vec<u8> = (0..11 * len).map(|index| (index % 251) as u8).collect();
+    let mut probabilities = Vec::new();
+    classifier.probabilities(&pictures, &mut probabilities).unwrap();
+
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for call in 0..10_000 {
+        // One picture a call, as in a live pipeline, and now and then a crowd.
+        let count = if call % 100 == 0 { 11 } else { 1 };
+        classifier.probabilities(&pictures[..count * len], &mut probabilities).unwrap();
+        assert_eq!(probabilities.len(), count);
+    }
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations in 10,000 calls");
+    println!("10,000 calls without an allocation");
+}

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Installs what is missing and runs every check; stops at the first that fails.
+set -eu
+cd "$(dirname "$0")/.."
+. pipelines/setup.sh
+
+install_missing
+require_rust
+
+step "Formatting"
+cargo fmt --check
+
+step "Lints, with and without training"
+cargo clippy --release --locked --all-targets -- -D warnings
+cargo clippy --release --locked --no-default-features --all-targets -- -D warnings
+
+step "Tests"
+cargo test --release --locked
+
+step "Documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+
+step "Shell scripts"
+if have shellcheck; then
+    shellcheck -x pipelines/*.sh tests/run.sh .ci/run
+else
+    echo "shellcheck is not here, so the scripts are not linted; they are run below."
+fi
+
+build_plugin
+step "The element as GStreamer sees it"
+gst-inspect-1.0 smilefilter
+
+pipelines/demo.sh --offline
+for file in target/demo/labelled.mkv target/demo/astronaut.png; do
+    [ -s "$file" ] || fail "$file was not written"
+done
+
+step "All checks passed"
