@@ -66,7 +66,7 @@ require_rust() {
     if ! have cargo && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
         PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
     fi
-    have cargo || fail "Rust is missing. Install it from https://rustup.rs or with your package manager (package rustup, then: rustup default stable), open a new terminal and start again."
+    have cargo || fail "Rust is missing. Install it with its installer, rustup, or with your package manager (package rustup, then: rustup default stable), open a new terminal and start again."
 }
 
 build_plugin() {

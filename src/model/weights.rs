@@ -60,6 +60,24 @@ impl Metadata {
             training: BTreeMap::new(),
         }
     }
+
+    /// What is wrong with the values, if anything.
+    fn check(&self) -> std::result::Result<(), String> {
+        self.architecture.shapes().map_err(|e| e.to_string())?;
+        let Self { scale, offset, threshold, temperature, .. } = *self;
+        let limits = [
+            ("scale", scale, f32::MIN_POSITIVE, 1e6),
+            ("offset", offset, -1e6, 1e6),
+            ("threshold", threshold, 0.0, 1.0),
+            ("temperature", temperature, 1e-3, 1e3),
+        ];
+        for (name, value, least, most) in limits {
+            if !(least..=most).contains(&value) {
+                return Err(format!("its {name} is {value}, not from {least} to {most}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Weights with their metadata, on the CPU.
@@ -93,7 +111,14 @@ impl Weights {
     fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
         let (metadata, tensors) = from_safetensors(bytes, METADATA_KEY)?;
         let metadata = parse_metadata(&metadata)?;
-        metadata.architecture.shapes().map_err(|e| e.to_string())?;
+        metadata.check()?;
+        for (name, tensor) in &tensors {
+            // Kernels that take the larger of two values would hide what is not a number.
+            let values = tensor.flatten_all().and_then(|values| values.to_vec1::<f32>());
+            if !values.map_err(|e| e.to_string())?.iter().all(|value| value.is_finite()) {
+                return Err(format!("tensor {name} has values that are not finite"));
+            }
+        }
         Ok(Self { metadata, tensors })
     }
 
@@ -201,5 +226,50 @@ impl safetensors::View for View {
     }
     fn data_len(&self) -> usize {
         self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights() -> Weights {
+        use rand::SeedableRng;
+        let architecture = Architecture::paper(2, 3, 4);
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let tensors = crate::model::initial_tensors(&architecture, &mut rng).unwrap();
+        Weights { metadata: Metadata::new(architecture), tensors }
+    }
+
+    fn refusal(weights: &Weights) -> String {
+        Weights::from_bytes(&weights.to_bytes().unwrap(), "test").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_comes_back_as_it_was_with_the_same_bytes() {
+        let written = weights();
+        let bytes = written.to_bytes().unwrap();
+        let read = Weights::from_bytes(&bytes, "test").unwrap();
+        assert_eq!(read.metadata, written.metadata);
+        assert_eq!(read.tensors.len(), written.tensors.len());
+        assert_eq!(read.to_bytes().unwrap(), bytes);
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_named() {
+        let mut odd = weights();
+        odd.metadata.temperature = 0.0;
+        assert!(refusal(&odd).contains("temperature is 0"));
+        let mut odd = weights();
+        odd.tensors.insert("0.conv.bias".into(), Tensor::full(f32::NAN, 3, &Device::Cpu).unwrap());
+        assert!(refusal(&odd).contains("0.conv.bias"));
+    }
+
+    #[test]
+    fn every_cut_of_a_file_is_refused() {
+        let bytes = weights().to_bytes().unwrap();
+        for len in 0..bytes.len() {
+            assert!(Weights::from_bytes(&bytes[..len], "test").is_err(), "{len}");
+        }
     }
 }
