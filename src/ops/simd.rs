@@ -1,8 +1,9 @@
 //! Which instructions the kernels run with, found out once at run time.
 
+use std::any::TypeId;
 use std::sync::LazyLock;
 
-use pulp::WithSimd;
+use pulp::{Simd, WithSimd};
 
 /// An instruction set that the kernels are built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,6 @@ impl Isa {
     /// # Panics
     /// If the machine does not have it.
     pub(crate) fn dispatch<Op: WithSimd>(self, op: Op) -> Op::Output {
-        use pulp::Simd;
         const MISSING: &str = "an instruction set of this machine";
         match self {
             Self::Portable => Simd::vectorize(pulp::Scalar128b, op),
@@ -70,5 +70,16 @@ impl Isa {
             #[cfg(target_arch = "aarch64")]
             Self::Neon => Simd::vectorize(pulp::aarch64::Neon::try_new().expect(MISSING), op),
         }
+    }
+}
+
+/// `a` × `b` + `c`, in one rounding where the machine does that in one instruction.
+#[inline(always)]
+pub(crate) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    // Without the instruction, pulp would call the C library for every lane.
+    if TypeId::of::<S>() == TypeId::of::<pulp::Scalar128b>() {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    } else {
+        simd.mul_add_f32s(a, b, c)
     }
 }

@@ -3,6 +3,8 @@
 
 use pulp::Simd;
 
+use crate::ops::simd::multiply_add;
+
 /// Vectors of filters that are computed side by side.
 const VECTORS: usize = 2;
 
@@ -109,7 +111,7 @@ impl Row<'_> {
                 for pixel in 0..P {
                     let value = simd.splat_f32s(pixels[pixel][tap]);
                     for vector in 0..VECTORS {
-                        sums[pixel][vector] = simd.mul_add_e_f32s(value, weight[vector], sums[pixel][vector]);
+                        sums[pixel][vector] = multiply_add(simd, value, weight[vector], sums[pixel][vector]);
                     }
                 }
             }
@@ -168,7 +170,7 @@ fn add_vectors<S: Simd, const N: usize, const T: usize>(
             let values = group[term].row::<S>(source, len);
             let factor = simd.splat_f32s(group[term].factor);
             for vector in 0..N {
-                sums[term][vector] = simd.mul_add_e_f32s(factor, values[vector], sums[term][vector]);
+                sums[term][vector] = multiply_add(simd, factor, values[vector], sums[term][vector]);
             }
         }
     }
@@ -176,7 +178,7 @@ fn add_vectors<S: Simd, const N: usize, const T: usize>(
         let values = term.row::<S>(source, len);
         let factor = simd.splat_f32s(term.factor);
         for vector in 0..N {
-            sums[vector] = simd.mul_add_e_f32s(factor, values[vector], sums[vector]);
+            sums[vector] = multiply_add(simd, factor, values[vector], sums[vector]);
         }
     }
     for vector in 0..N {

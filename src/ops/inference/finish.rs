@@ -4,7 +4,7 @@ use candle_core::Result;
 use pulp::Simd;
 
 use super::buffer::Buffer;
-use super::kernel::multiply_add;
+use crate::ops::simd::multiply_add;
 
 /// Bias, ReLU, and the batch normalisation that opens the next block.
 ///

@@ -1,25 +1,13 @@
 //! The matrix product that convolutions and dense layers come down to.
 
-use std::any::TypeId;
-
 use candle_core::Result;
 use pulp::Simd;
 
 use super::buffer::Buffer;
+use crate::ops::simd::multiply_add;
 
 /// Vectors of filters that are computed side by side, at most.
 const GROUP: usize = 4;
-
-/// `a` × `b` + `c`, in one rounding where the machine does that in one instruction.
-#[inline(always)]
-pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-    // Without the instruction, pulp would call the C library for every lane.
-    if TypeId::of::<S>() == TypeId::of::<pulp::Scalar128b>() {
-        simd.add_f32s(simd.mul_f32s(a, b), c)
-    } else {
-        simd.mul_add_f32s(a, b, c)
-    }
-}
 
 /// A matrix of `taps` rows and one column for each filter, laid out for [`Product`]: by groups of
 /// up to [`GROUP`] vectors of filters, and in a group by taps.

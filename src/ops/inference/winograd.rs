@@ -10,7 +10,8 @@ use pulp::Simd;
 
 use super::buffer::{Buffer, Layout};
 use super::finish::Finish;
-use super::kernel::{Packed, Product, multiply, multiply_add, rows_from};
+use super::kernel::{Packed, Product, multiply, rows_from};
+use crate::ops::simd::multiply_add;
 
 /// Pixels of a tile's side: of the output.
 pub const TILE: usize = 4;
