@@ -38,7 +38,7 @@ impl Preset {
     pub fn recipe(self) -> Recipe {
         let (blocks, l2) = match self {
             Self::PaperDefault => (3, 0.0),
-            // Of 0.001 to 0.1 the best on a validation part; the paper doesn't say its own.
+            // The best on a validation part (models/README.md); the paper doesn't say its own.
             Self::PaperDeep => (4, 0.03),
         };
         Recipe {
