@@ -1,5 +1,12 @@
 //! A GStreamer plugin whose element `smilefilter` finds out who smiles in live video, and the
 //! library beneath it.
+//!
+//! - [`smilefilter`] is the element and what it posts on the bus.
+//! - [`analysis`] finds the answer for one picture in memory, without GStreamer:
+//!   [`analysis::Analyzer`].
+//! - [`model`] holds networks as lists of blocks, their weights files and the devices they run on.
+//! - [`ops`] are the kernels that make them fast on a CPU.
+//! - `train` (feature `train`) is what the program `smile-train` is made of.
 
 pub mod analysis;
 pub mod model;
