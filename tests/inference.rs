@@ -75,7 +75,7 @@ fn expected(weights: &Weights, pictures: &[u8]) -> Vec<f32> {
     let values: Vec<f32> = pictures.iter().map(|&byte| f32::from(byte) * scale + offset).collect();
     let shape = (pictures.len() / architecture.input_len(), channels, height, width);
     let pictures = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
-    network.forward(&pictures).unwrap().to_vec1().unwrap()
+    network.forward(&pictures).unwrap()[0].flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// How large the terms are that the logits are sums of: where these all but cancel each other, what

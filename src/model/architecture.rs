@@ -6,7 +6,8 @@ use super::error::{Error, Result};
 
 /// A network as a list of blocks, applied in order to a picture of `input` size.
 ///
-/// The last block must be a dense one with a single unit: the logit of "smiling".
+/// It answers with what its heads say, in their order, and with what the last block gives where
+/// that is no head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
@@ -27,6 +28,9 @@ pub enum Block {
     Flatten,
     /// Fully connected, with bias; ReLU where `relu`.
     Dense { units: usize, relu: bool },
+    /// A 1×1 convolution whose result is an answer; what it reads goes on to the next block, which
+    /// must not normalise it.
+    Head { filters: usize },
 }
 
 /// Shape of what flows between two blocks.
@@ -48,6 +52,29 @@ impl Architecture {
         Self { input: [3, 64, 64], blocks: list }
     }
 
+    /// A network that finds faces in grey pictures whose longer side is `side`: `width` filters
+    /// where the picture is halved first, more where it is smaller, and a head at each of the
+    /// strides 8, 16 and 32, which see 35, 91 and 203 pixels around them.
+    pub fn face(side: usize, [first, second, third, fourth, fifth]: [usize; 5]) -> Self {
+        let conv =
+            |filters, stride, norm, pool| Block::Conv { filters, kernel: 3, stride, norm, relu: true, pool };
+        let head = Block::Head { filters: FACE_VALUES };
+        let blocks = vec![
+            conv(first, 2, true, false),
+            conv(second, 2, true, false),
+            conv(third, 1, true, true),
+            conv(fourth, 1, true, false),
+            head,
+            conv(fifth, 1, false, true),
+            conv(fifth, 1, true, false),
+            head,
+            conv(fifth, 1, false, true),
+            conv(fifth, 1, true, false),
+            head,
+        ];
+        Self { input: [1, side, side], blocks }
+    }
+
     /// Bytes of one input picture.
     pub fn input_len(&self) -> usize {
         self.input.iter().product()
@@ -56,13 +83,13 @@ impl Architecture {
     /// The shape before each block, and after the last.
     ///
     /// # Errors
-    /// [`Error::Architecture`] where blocks don't fit together or don't end in one logit. Sizes
-    /// are bounded, so that a foreign file can't ask for all memory.
+    /// [`Error::Architecture`] where blocks don't fit together. Sizes are bounded, so that a foreign
+    /// file can't ask for all memory.
     pub fn shapes(&self) -> Result<Vec<Shape>> {
         let [channels, height, width] = self.input;
-        if channels != 3 || !(8..=512).contains(&height) || !(8..=512).contains(&width) {
+        if !matches!(channels, 1 | 3) || !(8..=512).contains(&height) || !(8..=512).contains(&width) {
             return Err(Error::Architecture(format!(
-                "input {:?} is not 3 channels of 8 to 512 pixels a side",
+                "input {:?} is not 1 or 3 channels of 8 to 512 pixels a side",
                 self.input
             )));
         }
@@ -76,12 +103,60 @@ impl Architecture {
                 .map_err(|reason| Error::Architecture(format!("block {index}: {reason}")))?;
             shapes.push(next);
         }
-        match shapes.last() {
-            Some(Shape::Row(1)) => Ok(shapes),
-            other => Err(Error::Architecture(format!("ends in {other:?}, not in one logit"))),
+        let norm_after_head =
+            |pair: &[Block]| matches!(pair, [Block::Head { .. }, Block::Conv { norm: true, .. }]);
+        match self.blocks.windows(2).position(norm_after_head) {
+            Some(index) => Err(Error::Architecture(format!("block {} normalises after a head", index + 1))),
+            None => Ok(shapes),
+        }
+    }
+
+    /// # Errors
+    /// As [`Architecture::shapes`], and where the network doesn't turn an RGB picture into one logit.
+    pub fn check_classifier(&self) -> Result<()> {
+        let shapes = self.shapes()?;
+        let heads = self.blocks.iter().any(|block| matches!(block, Block::Head { .. }));
+        match (self.input[0], shapes.last()) {
+            (3, Some(Shape::Row(1))) if !heads => Ok(()),
+            (3, last) => Err(Error::Architecture(format!("ends in {last:?}, not in one logit"))),
+            (channels, _) => Err(Error::Architecture(format!("{channels} input channels, not 3"))),
+        }
+    }
+
+    /// The strides of a face locator's heads: pixels of the input from one place to the next.
+    ///
+    /// # Errors
+    /// As [`Architecture::shapes`], and where the network is no face locator: a fully convolutional
+    /// one on grey pictures that ends in a head, each with [`FACE_VALUES`] values.
+    pub fn face_strides(&self) -> Result<Vec<usize>> {
+        self.shapes()?;
+        let unfit = |reason: &str| Err(Error::Architecture(reason.into()));
+        if self.input[0] != 1 {
+            return unfit("a face locator looks at grey pictures");
+        }
+        let (mut stride, mut strides) = (1, Vec::new());
+        for block in &self.blocks {
+            match *block {
+                Block::Conv { stride: step, pool, .. } => stride *= step * if pool { 2 } else { 1 },
+                Block::Head { filters: FACE_VALUES } => strides.push(stride),
+                Block::Head { .. } => return unfit("a head of a face locator has 15 values"),
+                _ => return unfit("a face locator has convolutions and heads only"),
+            }
+        }
+        match self.blocks.last() {
+            Some(Block::Head { .. }) if stride <= MOST_STRIDE => Ok(strides),
+            _ => unfit("a face locator ends in a head whose stride is at most 64"),
         }
     }
 }
+
+/// What a face locator's head says of each place, in units of its stride: the logit of a face
+/// being there, the face's middle (x, y) counted from the place's, the logarithms of its width and
+/// height, and five landmarks (x, y) counted from the place's middle: right eye, left eye, nose,
+/// right and left corner of the mouth, as the person has them.
+pub const FACE_VALUES: usize = 15;
+
+const MOST_STRIDE: usize = 64;
 
 impl Block {
     fn output(&self, input: Shape) -> std::result::Result<Shape, String> {
@@ -109,6 +184,12 @@ impl Block {
                 }
                 Ok(Shape::Row(units))
             }
+            (&Self::Head { filters }, Shape::Picture { .. }) => {
+                if !(1..=256).contains(&filters) {
+                    return Err(format!("{filters} filters, not 1 to 256"));
+                }
+                Ok(input)
+            }
             (block, shape) => Err(format!("{block:?} can't take {shape:?}")),
         }
     }
@@ -133,5 +214,21 @@ mod tests {
         let message = architecture.shapes().unwrap_err().to_string();
         assert!(message.contains("block 3"), "{message}");
         assert!(Architecture::paper(7, 32, 128).shapes().is_err());
+    }
+
+    #[test]
+    fn a_classifier_is_no_locator_nor_the_other_way_round() {
+        let (smile, face) = (Architecture::paper(4, 32, 128), Architecture::face(160, [8; 5]));
+        assert!(smile.check_classifier().is_ok() && smile.face_strides().is_err());
+        assert!(face.check_classifier().is_err());
+        assert_eq!(face.face_strides().unwrap(), [8, 16, 32]);
+    }
+
+    #[test]
+    fn nothing_normalises_what_a_head_reads() {
+        let mut face = Architecture::face(160, [8; 5]);
+        let Block::Conv { norm, .. } = &mut face.blocks[5] else { panic!("{face:?}") };
+        *norm = true;
+        assert!(face.shapes().unwrap_err().to_string().contains("block 5"));
     }
 }

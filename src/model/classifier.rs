@@ -68,7 +68,8 @@ impl Classifier {
             Backend::Cpu(engine) => engine.run(pictures, probabilities),
             Backend::Candle { network, device } => {
                 let input = input(&self.metadata, pictures, device)?;
-                probabilities.copy_from_slice(&network.forward(&input)?.to_vec1::<f32>()?);
+                let logits = &network.forward(&input)?[0];
+                probabilities.copy_from_slice(&logits.flatten_all()?.to_vec1::<f32>()?);
             }
         }
         for value in probabilities {

@@ -8,11 +8,13 @@ mod error;
 mod network;
 mod weights;
 
-pub use architecture::{Architecture, Block, Shape};
+pub use architecture::{Architecture, Block, FACE_VALUES, Shape};
 pub use classifier::Classifier;
 pub use device::DeviceChoice;
 pub use error::{Error, Result};
 pub use network::{BatchStatistics, Network, initial_tensors};
-pub use weights::{FORMAT, Metadata, Region, Weights, write_atomically};
+pub use weights::{
+    Describe, FaceMetadata, FaceWeights, Metadata, Region, SmileWeights, Weights, write_atomically,
+};
 #[cfg(feature = "train")]
 pub(crate) use weights::{from_safetensors, to_safetensors};

@@ -24,6 +24,7 @@ enum Layer {
     Conv { norm: Option<Norm>, kernel: Tensor, bias: Tensor, stride: usize, relu: bool, pool: bool },
     Flatten,
     Dense { weight: Tensor, bias: Tensor, relu: bool },
+    Head { kernel: Tensor, bias: Tensor },
 }
 
 struct Norm {
@@ -59,36 +60,50 @@ impl Network {
         Ok(Self { layers })
     }
 
-    /// Logits `(batch,)` of pictures `(batch, channels, height, width)`, with the running averages.
-    pub fn forward(&self, pictures: &Tensor) -> Result<Tensor> {
+    /// Answers to pictures `(batch, channels, height, width)`, with the running averages: one
+    /// `(batch, filters, height, width)` a head, and one `(batch, units)` where the network ends in
+    /// a dense layer. Networks without one take pictures of any size.
+    pub fn forward(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
         self.run(pictures, None)
     }
 
-    /// Logits as [`Network::forward`] gives them, normalised over this batch, and the statistics
+    /// Answers as [`Network::forward`] gives them, normalised over this batch, and the statistics
     /// that the running averages learn from.
-    pub fn forward_train(&self, pictures: &Tensor) -> Result<(Tensor, Vec<BatchStatistics>)> {
+    pub fn forward_train(&self, pictures: &Tensor) -> Result<(Vec<Tensor>, Vec<BatchStatistics>)> {
         let mut statistics = Vec::new();
-        let logits = self.run(pictures, Some(&mut statistics))?;
-        Ok((logits, statistics))
+        let answers = self.run(pictures, Some(&mut statistics))?;
+        Ok((answers, statistics))
     }
 
     /// The kernels of all convolutions and dense layers, without biases and normalisations.
     pub fn kernels(&self) -> impl Iterator<Item = &Tensor> {
         self.layers.iter().filter_map(|layer| match layer {
-            Layer::Conv { kernel, .. } => Some(kernel),
+            Layer::Conv { kernel, .. } | Layer::Head { kernel, .. } => Some(kernel),
             Layer::Dense { weight, .. } => Some(weight),
             Layer::Flatten => None,
         })
     }
 
-    fn run(&self, pictures: &Tensor, mut statistics: Option<&mut Vec<BatchStatistics>>) -> Result<Tensor> {
-        let mut x = pictures.clone();
+    fn run(
+        &self,
+        pictures: &Tensor,
+        mut statistics: Option<&mut Vec<BatchStatistics>>,
+    ) -> Result<Vec<Tensor>> {
+        let (mut x, mut answers) = (pictures.clone(), Vec::new());
         for layer in &self.layers {
-            x = layer.forward(x, statistics.as_deref_mut())?;
+            match layer {
+                Layer::Head { kernel, bias } => answers.push(ops::conv2d(&x, kernel, bias, HEAD)?),
+                layer => x = layer.forward(x, statistics.as_deref_mut())?,
+            }
         }
-        Ok(x.squeeze(1)?)
+        if !matches!(self.layers.last(), Some(Layer::Head { .. })) {
+            answers.push(x);
+        }
+        Ok(answers)
     }
 }
+
+const HEAD: ops::ConvOptions = ops::ConvOptions { stride: 1, relu: false, pool: false };
 
 impl Layer {
     fn new(block: &Block, input: Shape, tensors: &VarBuilder) -> Result<Self> {
@@ -110,6 +125,10 @@ impl Layer {
                 relu,
             },
             (Block::Flatten, _) => Self::Flatten,
+            (Block::Head { filters }, Shape::Picture { channels, .. }) => Self::Head {
+                kernel: tensors.get((filters, channels, 1, 1), "weight")?,
+                bias: tensors.get(filters, "bias")?,
+            },
             (block, shape) => unreachable!("shapes() let {block:?} take {shape:?}"),
         })
     }
@@ -129,6 +148,7 @@ impl Layer {
                 let x = x.matmul(&weight.t()?)?.broadcast_add(bias)?;
                 Ok(if *relu { x.relu()? } else { x })
             }
+            Self::Head { .. } => Ok(x),
         }
     }
 }
@@ -189,6 +209,12 @@ pub fn initial_tensors(architecture: &Architecture, rng: &mut impl Rng) -> Resul
                     Tensor::from_vec(weight, (units, width), &Device::Cpu)?,
                 );
                 tensors.insert(format!("{index}.bias"), constant(0.0, units)?);
+            }
+            (Block::Head { filters }, Shape::Picture { channels, .. }) => {
+                let weight = glorot_normal(channels, filters, filters * channels, rng);
+                let weight = Tensor::from_vec(weight, (filters, channels, 1, 1), &Device::Cpu)?;
+                tensors.insert(format!("{index}.weight"), weight);
+                tensors.insert(format!("{index}.bias"), constant(0.0, filters)?);
             }
             _ => {}
         }

@@ -7,13 +7,11 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use super::error::{Error, Result};
-
-/// Name and version of the format, stored under the key `format`.
-pub const FORMAT: &str = "smilefilter-1";
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/paper-deep.safetensors");
 
@@ -25,9 +23,21 @@ pub enum Region {
     Center,
     /// The whole picture, squeezed.
     Full,
+    /// A square around each face.
+    Faces,
 }
 
-/// What a weights file says of itself. Every field but `training` is needed to run it.
+/// What a weights file says of itself, beside its tensors.
+pub trait Describe: Clone + Serialize + DeserializeOwned {
+    /// Name and version of the format, stored under the key `format`.
+    const FORMAT: &str;
+
+    /// What is wrong with the values, if anything.
+    fn check(&self) -> std::result::Result<(), String>;
+}
+
+/// What the weights of a smile network say of themselves. Every field but `margin` and `training`
+/// is needed to run them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     pub architecture: Architecture,
@@ -37,6 +47,10 @@ pub struct Metadata {
     /// What to call the two answers: not smiling, smiling.
     pub labels: [String; 2],
     pub region: Region,
+    /// What is seen around a face, where `region` says faces: on each side this share of the face's
+    /// longer side. The square has the longer side's length and twice this share of it.
+    #[serde(default)]
+    pub margin: f32,
     /// A face smiles from this probability on.
     pub threshold: f32,
     /// The logit is divided by this before the sigmoid.
@@ -55,44 +69,107 @@ impl Metadata {
             offset: 0.0,
             labels: ["Not smiling".into(), "Smiling".into()],
             region: Region::Full,
+            margin: 0.0,
             threshold: 0.5,
             temperature: 1.0,
             training: BTreeMap::new(),
         }
     }
+}
 
-    /// What is wrong with the values, if anything.
+impl Describe for Metadata {
+    const FORMAT: &str = "smilefilter-1";
+
     fn check(&self) -> std::result::Result<(), String> {
-        self.architecture.shapes().map_err(|e| e.to_string())?;
-        let Self { scale, offset, threshold, temperature, .. } = *self;
-        let limits = [
+        self.architecture.check_classifier().map_err(|e| e.to_string())?;
+        let Self { scale, offset, margin, threshold, temperature, .. } = *self;
+        check_limits(&[
+            ("scale", scale, f32::MIN_POSITIVE, 1e6),
+            ("offset", offset, -1e6, 1e6),
+            ("margin", margin, -0.4, 2.0),
+            ("threshold", threshold, 0.0, 1.0),
+            ("temperature", temperature, 1e-3, 1e3),
+        ])
+    }
+}
+
+/// What the weights of a face locator say of themselves. Every field but `training` is needed to
+/// run them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaceMetadata {
+    /// Its input is the largest picture: larger ones are shrunk to fit.
+    pub architecture: Architecture,
+    /// Input = brightness (0 to 255) × `scale` + `offset`.
+    pub scale: f32,
+    pub offset: f32,
+    /// There is a face where the score, the logit's sigmoid, reaches this.
+    pub threshold: f32,
+    /// Of two boxes whose intersection over union reaches this, the one with the higher score stays.
+    pub overlap: f32,
+    /// How the weights came about, for people: data, seed, command, accuracy.
+    #[serde(default)]
+    pub training: BTreeMap<String, serde_json::Value>,
+}
+
+impl FaceMetadata {
+    /// Defaults of a freshly trained locator.
+    pub fn new(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            scale: 1.0 / 255.0,
+            offset: 0.0,
+            threshold: 0.5,
+            overlap: 0.3,
+            training: BTreeMap::new(),
+        }
+    }
+}
+
+impl Describe for FaceMetadata {
+    const FORMAT: &str = "smilefilter-face-1";
+
+    fn check(&self) -> std::result::Result<(), String> {
+        self.architecture.face_strides().map_err(|e| e.to_string())?;
+        let Self { scale, offset, threshold, overlap, .. } = *self;
+        check_limits(&[
             ("scale", scale, f32::MIN_POSITIVE, 1e6),
             ("offset", offset, -1e6, 1e6),
             ("threshold", threshold, 0.0, 1.0),
-            ("temperature", temperature, 1e-3, 1e3),
-        ];
-        for (name, value, least, most) in limits {
-            if !(least..=most).contains(&value) {
-                return Err(format!("its {name} is {value}, not from {least} to {most}"));
-            }
-        }
-        Ok(())
+            ("overlap", overlap, 0.0, 1.0),
+        ])
     }
 }
 
-/// Weights with their metadata, on the CPU.
+/// Looks whether each named value is within its limits.
+fn check_limits(values: &[(&str, f32, f32, f32)]) -> std::result::Result<(), String> {
+    match values.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+        Some((name, value, least, most)) => Err(format!("its {name} is {value}, not from {least} to {most}")),
+        None => Ok(()),
+    }
+}
+
+/// Weights with their metadata, on the CPU: of a smile network, or with [`FaceMetadata`] of a face
+/// locator.
 #[derive(Clone, Debug)]
-pub struct Weights {
-    pub metadata: Metadata,
+pub struct Weights<M = Metadata> {
+    pub metadata: M,
     pub tensors: HashMap<String, Tensor>,
 }
 
+/// Weights of a smile network.
+pub type SmileWeights = Weights<Metadata>;
+
+/// Weights of a face locator.
+pub type FaceWeights = Weights<FaceMetadata>;
+
 impl Weights {
-    /// The weights that are built into the plugin.
+    /// The smile network's weights that are built into the plugin.
     pub fn embedded() -> Result<Self> {
         Self::from_bytes(EMBEDDED, "the built-in model")
     }
+}
 
+impl<M: Describe> Weights<M> {
     /// Reads a weights file.
     ///
     /// # Errors
@@ -110,7 +187,7 @@ impl Weights {
 
     fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
         let (metadata, tensors) = from_safetensors(bytes, METADATA_KEY)?;
-        let metadata = parse_metadata(&metadata)?;
+        let metadata: M = parse_metadata(&metadata)?;
         metadata.check()?;
         for (name, tensor) in &tensors {
             // Kernels that take the larger of two values would hide what is not a number.
@@ -152,16 +229,16 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 const METADATA_KEY: &str = "smilefilter";
 
-fn print_metadata(metadata: &Metadata) -> String {
+fn print_metadata<M: Describe>(metadata: &M) -> String {
     let mut value = serde_json::to_value(metadata).expect("metadata is plain data");
-    value["format"] = FORMAT.into();
+    value["format"] = M::FORMAT.into();
     value.to_string()
 }
 
-fn parse_metadata(text: &str) -> std::result::Result<Metadata, String> {
+fn parse_metadata<M: Describe>(text: &str) -> std::result::Result<M, String> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("metadata: {e}"))?;
-    if value["format"] != FORMAT {
-        return Err(format!("its format is {}, this program reads {FORMAT:?}", value["format"]));
+    if value["format"] != M::FORMAT {
+        return Err(format!("its format is {}, not {:?}", value["format"], M::FORMAT));
     }
     serde_json::from_value(value).map_err(|e| format!("metadata: {e}"))
 }
@@ -242,14 +319,14 @@ mod tests {
     }
 
     fn refusal(weights: &Weights) -> String {
-        Weights::from_bytes(&weights.to_bytes().unwrap(), "test").unwrap_err().to_string()
+        Weights::<Metadata>::from_bytes(&weights.to_bytes().unwrap(), "test").unwrap_err().to_string()
     }
 
     #[test]
     fn a_file_comes_back_as_it_was_with_the_same_bytes() {
         let written = weights();
         let bytes = written.to_bytes().unwrap();
-        let read = Weights::from_bytes(&bytes, "test").unwrap();
+        let read = Weights::<Metadata>::from_bytes(&bytes, "test").unwrap();
         assert_eq!(read.metadata, written.metadata);
         assert_eq!(read.tensors.len(), written.tensors.len());
         assert_eq!(read.to_bytes().unwrap(), bytes);
@@ -266,10 +343,17 @@ mod tests {
     }
 
     #[test]
+    fn weights_of_one_kind_are_not_taken_for_the_other() {
+        let bytes = weights().to_bytes().unwrap();
+        let refused = FaceWeights::from_bytes(&bytes, "test").unwrap_err().to_string();
+        assert!(refused.contains("\"smilefilter-1\", not \"smilefilter-face-1\""), "{refused}");
+    }
+
+    #[test]
     fn every_cut_of_a_file_is_refused() {
         let bytes = weights().to_bytes().unwrap();
         for len in 0..bytes.len() {
-            assert!(Weights::from_bytes(&bytes[..len], "test").is_err(), "{len}");
+            assert!(Weights::<Metadata>::from_bytes(&bytes[..len], "test").is_err(), "{len}");
         }
     }
 }

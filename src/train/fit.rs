@@ -11,10 +11,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::adam::Adam;
-use super::dataset::Sample;
+use super::average::Average;
 use super::error::{Error, Result};
 use super::recipe::Recipe;
-use crate::model::{self, BatchStatistics, Classifier, Metadata, Network, Weights};
+use crate::model::{self, BatchStatistics, Network};
 
 /// How fast the running averages of a normalisation follow the batches; Keras' default.
 const NORM_MOMENTUM: f64 = 0.99;
@@ -64,16 +64,44 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// What there is to learn: how examples become batches, and answers a loss.
+pub trait Task {
+    type Example;
+    /// What is expected of a batch.
+    type Targets;
+
+    /// The inputs `(batch, channels, height, width)` of some examples, and what to expect. With
+    /// `variation`, a source of chance of this batch's own, they vary as training wants them to;
+    /// without, they are always the same.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    fn batch(
+        &self,
+        examples: &[&Self::Example],
+        variation: Option<ChaCha8Rng>,
+        device: &Device,
+    ) -> Result<(Tensor, Self::Targets)>;
+
+    /// The batch's mean loss, and for how many of its examples the network's answers are right.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    fn judge(&self, answers: &[Tensor], targets: &Self::Targets) -> Result<(Tensor, usize)>;
+}
+
 /// A network in training.
 ///
-/// The same recipe and samples give the same weights, bit for bit, on machines with the same
+/// The same recipe, task and examples give the same weights, bit for bit, on machines with the same
 /// instruction set, whether or not training was interrupted and resumed.
-pub struct Trainer {
+pub struct Trainer<T> {
     recipe: Recipe,
+    task: T,
     device: Device,
     parameters: BTreeMap<String, Var>,
     network: Network,
     adam: Adam,
+    average: Option<Average>,
     position: Position,
 }
 
@@ -83,7 +111,7 @@ struct Position {
     history: Vec<EpochResult>,
     /// Of the epoch after those: batches done, and sums over their samples.
     batches: usize,
-    samples: usize,
+    examples: usize,
     loss: f64,
     right: usize,
 }
@@ -98,44 +126,53 @@ struct Checkpoint {
 
 const CHECKPOINT_KEY: &str = "smilefilter-checkpoint";
 
-impl Trainer {
+/// How the names of a checkpoint's tensors begin that are no parameters.
+const STATES: [&str; 3] = ["first.", "second.", "average."];
+
+impl<T: Task> Trainer<T> {
     /// A network with fresh parameters drawn from the recipe's seed.
     ///
     /// # Errors
     /// Where the architecture is not sound.
-    pub fn new(recipe: Recipe, device: &Device) -> Result<Self> {
+    pub fn new(recipe: Recipe, task: T, device: &Device) -> Result<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
         let tensors = model::initial_tensors(&recipe.architecture, &mut rng)?;
-        Self::with_tensors(recipe, tensors, device)
+        Self::from_tensors(recipe, task, tensors, device)
     }
 
-    /// A network that goes on from trained weights, with the recipe's loss, steps and seed but a
+    /// A network that goes on from trained weights' tensors, with the recipe's steps and seed but a
     /// fresh optimiser.
     ///
     /// # Errors
-    /// Where the weights don't fit the recipe's architecture.
-    pub fn from_weights(recipe: Recipe, weights: &Weights, device: &Device) -> Result<Self> {
-        Self::with_tensors(recipe, weights.tensors.clone(), device)
-    }
-
-    fn with_tensors(recipe: Recipe, tensors: HashMap<String, Tensor>, device: &Device) -> Result<Self> {
+    /// Where the tensors don't fit the recipe's architecture.
+    pub fn from_tensors(
+        recipe: Recipe,
+        task: T,
+        tensors: HashMap<String, Tensor>,
+        device: &Device,
+    ) -> Result<Self> {
         let parameters: BTreeMap<String, Var> = tensors
             .into_iter()
             .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor.to_device(device)?)?)))
             .collect::<Result<_>>()?;
-        let tensors = parameters.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone()));
-        let tensors = VarBuilder::from_tensors(tensors.collect(), DType::F32, device);
-        let network = Network::new(&recipe.architecture, &tensors)?;
+        let network = network_of(&recipe, &parameters, device)?;
         let trained = parameters.iter().filter(|(name, _)| !name.contains("running_"));
         let adam = Adam::new(trained.map(|(name, var)| (name.clone(), var.clone())))?;
-        Ok(Self { recipe, device: device.clone(), parameters, network, adam, position: Position::default() })
+        let average = match recipe.average > 0.0 {
+            true => {
+                Some(Average::new(&parameters, recipe.average, |vars| network_of(&recipe, vars, device))?)
+            }
+            false => None,
+        };
+        let position = Position::default();
+        Ok(Self { recipe, task, device: device.clone(), parameters, network, adam, average, position })
     }
 
     /// Goes on where the run that wrote `checkpoint` was, in the middle of an epoch too.
     ///
     /// # Errors
     /// Where the file can't be read or is no checkpoint.
-    pub fn resume(checkpoint: &Path, device: &Device) -> Result<Self> {
+    pub fn resume(checkpoint: &Path, task: T, device: &Device) -> Result<Self> {
         let failed = |source| Error::Read { path: checkpoint.into(), source };
         let foreign = |reason: String| {
             failed(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("no checkpoint: {reason}")))
@@ -143,11 +180,14 @@ impl Trainer {
         let bytes = std::fs::read(checkpoint).map_err(failed)?;
         let (text, mut tensors) = model::from_safetensors(&bytes, CHECKPOINT_KEY).map_err(foreign)?;
         let saved: Checkpoint = serde_json::from_str(&text).map_err(|error| foreign(error.to_string()))?;
-        let moments = tensors.extract_if(|name, _| name.starts_with("first.") || name.starts_with("second."));
-        let moments = moments.collect();
-        let mut trainer = Self::with_tensors(saved.recipe, tensors, device)?;
-        let restored = trainer.adam.restore(saved.steps, &moments);
-        restored.ok_or_else(|| foreign("moments are missing".into()))?;
+        let state = |name: &String, _: &mut Tensor| STATES.iter().any(|state| name.starts_with(state));
+        let states: HashMap<String, Tensor> = tensors.extract_if(state).collect();
+        let mut trainer = Self::from_tensors(saved.recipe, task, tensors, device)?;
+        let mut restored = trainer.adam.restore(saved.steps, &states);
+        if let Some(average) = &mut trainer.average {
+            restored = restored.and_then(|()| average.restore(saved.steps, &states));
+        }
+        restored.ok_or_else(|| foreign("the optimiser's state is missing".into()))?;
         trainer.position = saved.position;
         Ok(trainer)
     }
@@ -174,8 +214,8 @@ impl Trainer {
     /// Where the checkpoint can't be written, or the device fails.
     pub fn run(
         &mut self,
-        training: &[&Sample],
-        held_out: &[&Sample],
+        training: &[&T::Example],
+        held_out: &[&T::Example],
         checkpoint: Option<&Path>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome> {
@@ -200,25 +240,23 @@ impl Trainer {
     }
 
     /// The rest of the current epoch.
-    fn run_epoch(&mut self, training: &[&Sample], observer: &mut dyn Observer) -> Result<Outcome> {
+    fn run_epoch(&mut self, training: &[&T::Example], observer: &mut dyn Observer) -> Result<Outcome> {
         let epoch = self.position.history.len() + 1;
         let mut order = training.to_vec();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         // Stream 0 drew the parameters.
-        rng.set_stream(epoch as u64);
-        order.shuffle(&mut rng);
+        order.shuffle(&mut self.chance(epoch as u64));
         let batches = order.len().div_ceil(self.recipe.batch);
         for batch in order.chunks(self.recipe.batch).skip(self.position.batches) {
-            self.step(batch)?;
+            self.step(batch, epoch, batches)?;
             let position = &self.position;
-            let samples = position.samples as f64;
+            let examples = position.examples as f64;
             observer.batch(&Progress {
                 epoch,
                 epochs: self.recipe.epochs,
                 batch: position.batches,
                 batches,
-                loss: position.loss / samples,
-                accuracy: position.right as f64 / samples,
+                loss: position.loss / examples,
+                accuracy: position.right as f64 / examples,
             });
             if observer.stopped() {
                 return Ok(Outcome::Interrupted);
@@ -227,18 +265,32 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
+    /// One of the many independent sources of chance that the seed gives.
+    fn chance(&self, stream: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
+        rng.set_stream(stream);
+        rng
+    }
+
     /// One step of the optimiser.
-    fn step(&mut self, batch: &[&Sample]) -> Result<()> {
-        let (pictures, targets) = self.tensors(batch)?;
-        let (logits, statistics) = self.network.forward_train(&pictures)?;
-        let loss = self.recipe.loss.mean(&logits, &targets)?;
+    fn step(&mut self, batch: &[&T::Example], epoch: usize, batches: usize) -> Result<()> {
+        let done = self.position.batches;
+        let variation = self.chance((epoch as u64) << 32 | (done as u64 + 1));
+        let (inputs, targets) = self.task.batch(batch, Some(variation), &self.device)?;
+        let (answers, statistics) = self.network.forward_train(&inputs)?;
+        let (loss, right) = self.task.judge(&answers, &targets)?;
         let gradients = self.penalised(&loss)?.backward()?;
-        self.adam.step(&gradients, self.recipe.learning_rate)?;
+        let step = (epoch - 1) * batches + done;
+        let share = self.recipe.schedule.share(step, batches, self.recipe.epochs * batches);
+        self.adam.step(&gradients, self.recipe.learning_rate * share)?;
         self.follow(statistics)?;
+        if let Some(average) = &mut self.average {
+            average.follow(&self.parameters)?;
+        }
         self.position.batches += 1;
-        self.position.samples += batch.len();
+        self.position.examples += batch.len();
         self.position.loss += f64::from(loss.to_scalar::<f32>()?) * batch.len() as f64;
-        self.position.right += count_right(&logits, batch)?;
+        self.position.right += right;
         Ok(())
     }
 
@@ -265,74 +317,53 @@ impl Trainer {
         Ok(())
     }
 
-    fn finish_epoch(&self, held_out: &[&Sample]) -> Result<EpochResult> {
+    fn finish_epoch(&self, held_out: &[&T::Example]) -> Result<EpochResult> {
         let position = &self.position;
+        let network = self.average.as_ref().map_or(&self.network, Average::network);
         let (mut loss, mut right) = (0.0, 0);
         for batch in held_out.chunks(self.recipe.batch) {
-            let (pictures, targets) = self.tensors(batch)?;
-            let logits = self.network.forward(&pictures)?.detach();
-            let mean = self.recipe.loss.mean(&logits, &targets)?.to_scalar::<f32>()?;
-            loss += f64::from(mean) * batch.len() as f64;
-            right += count_right(&logits, batch)?;
+            let (inputs, targets) = self.task.batch(batch, None, &self.device)?;
+            let answers: Vec<Tensor> = network.forward(&inputs)?.iter().map(Tensor::detach).collect();
+            let (mean, count) = self.task.judge(&answers, &targets)?;
+            loss += f64::from(mean.to_scalar::<f32>()?) * batch.len() as f64;
+            right += count;
         }
         let mean = |sum: f64| (!held_out.is_empty()).then_some(sum / held_out.len() as f64);
         Ok(EpochResult {
             epoch: position.history.len() + 1,
-            loss: position.loss / position.samples as f64,
-            accuracy: position.right as f64 / position.samples as f64,
+            loss: position.loss / position.examples as f64,
+            accuracy: position.right as f64 / position.examples as f64,
             held_out_loss: mean(loss),
             held_out_accuracy: mean(right as f64),
         })
     }
 
-    /// The network as it is now; who trains fills in where it comes from.
-    pub fn weights(&self) -> Result<Weights> {
-        let mut tensors = HashMap::new();
-        for (name, var) in &self.parameters {
-            tensors.insert(name.clone(), var.as_tensor().detach().to_device(&Device::Cpu)?);
-        }
-        Ok(Weights { metadata: Metadata::new(self.recipe.architecture.clone()), tensors })
+    /// The network's tensors as they are now, averaged where the recipe says so.
+    pub fn tensors(&self) -> Result<HashMap<String, Tensor>> {
+        on_cpu(self.average.as_ref().map_or(&self.parameters, Average::parameters))
     }
 
     fn save(&self, path: &Path) -> Result<()> {
         let (steps, mut tensors) = self.adam.state();
-        tensors.extend(self.weights()?.tensors);
+        if let Some(average) = &self.average {
+            tensors.extend(average.state());
+        }
+        tensors.extend(on_cpu(&self.parameters)?);
         let state = Checkpoint { recipe: self.recipe.clone(), position: self.position.clone(), steps };
         let text = serde_json::to_string(&state).expect("a checkpoint is plain data");
         let bytes = model::to_safetensors(&tensors, CHECKPOINT_KEY, text)?;
         model::write_atomically(path, &bytes).map_err(|source| Error::Write { path: path.into(), source })
     }
-
-    /// Pictures `(batch, channels, height, width)` and targets `(batch,)`.
-    fn tensors(&self, samples: &[&Sample]) -> Result<(Tensor, Tensor)> {
-        let Metadata { scale, offset, .. } = Metadata::new(self.recipe.architecture.clone());
-        let [channels, height, width] = self.recipe.architecture.input;
-        let pixels = samples.iter().flat_map(|sample| sample.pixels.iter());
-        let values: Vec<f32> = pixels.map(|&byte| f32::from(byte) * scale + offset).collect();
-        let targets: Vec<f32> = samples.iter().map(|sample| f32::from(u8::from(sample.smiling))).collect();
-        Ok((
-            Tensor::from_vec(values, (samples.len(), channels, height, width), &self.device)?,
-            Tensor::from_vec(targets, samples.len(), &self.device)?,
-        ))
-    }
 }
 
-fn count_right(logits: &Tensor, samples: &[&Sample]) -> Result<usize> {
-    let logits = logits.to_vec1::<f32>()?;
-    Ok(logits.iter().zip(samples).filter(|(logit, sample)| (**logit >= 0.0) == sample.smiling).count())
+fn network_of(recipe: &Recipe, parameters: &BTreeMap<String, Var>, device: &Device) -> Result<Network> {
+    let tensors = parameters.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone()));
+    let tensors = VarBuilder::from_tensors(tensors.collect(), DType::F32, device);
+    Ok(Network::new(&recipe.architecture, &tensors)?)
 }
 
-/// Probability of smiling for each sample.
-///
-/// # Errors
-/// Where the device fails.
-pub fn predict(classifier: &mut Classifier, samples: &[&Sample]) -> Result<Vec<f32>> {
-    let mut all = Vec::with_capacity(samples.len());
-    let mut probabilities = Vec::new();
-    for batch in samples.chunks(64) {
-        let pixels: Vec<u8> = batch.iter().flat_map(|sample| sample.pixels.iter().copied()).collect();
-        classifier.probabilities(&pixels, &mut probabilities)?;
-        all.extend_from_slice(&probabilities);
-    }
-    Ok(all)
+fn on_cpu(parameters: &BTreeMap<String, Var>) -> Result<HashMap<String, Tensor>> {
+    let tensor =
+        |(name, var): (&String, &Var)| Ok((name.clone(), var.as_tensor().detach().to_device(&Device::Cpu)?));
+    parameters.iter().map(tensor).collect()
 }

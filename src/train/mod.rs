@@ -1,6 +1,7 @@
 //! Training and measuring networks: data sets, fitting, metrics, reports.
 
 mod adam;
+mod average;
 mod dataset;
 mod error;
 mod fit;
@@ -11,15 +12,17 @@ mod output;
 mod recipe;
 mod record;
 pub mod report;
+mod smile;
 mod source;
 mod split;
 
 pub use dataset::{Catalog, Dataset, Sample, Skipped, View, last_component};
 pub use error::{Error, Result};
-pub use fit::{EpochResult, Observer, Outcome, Progress, Trainer, predict};
+pub use fit::{EpochResult, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;
 pub use metrics::{CLASSES, Confusion, wilson};
 pub use output::{beside, check_file, check_folder, write};
-pub use recipe::{Loss, Preset, Recipe};
+pub use recipe::{Loss, Preset, Recipe, Schedule};
 pub use record::{DataFacts, HeldOut, Measured, Record, SplitFacts};
+pub use smile::{Smiles, predict};
 pub use split::{Parts, Split};

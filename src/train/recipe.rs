@@ -26,12 +26,41 @@ pub enum Loss {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     pub architecture: Architecture,
-    pub loss: Loss,
     pub l2: f64,
     pub epochs: usize,
     pub batch: usize,
+    /// Of the optimiser at its highest.
     pub learning_rate: f64,
+    pub schedule: Schedule,
+    /// How much of the averaged weights each step keeps; 0 takes the weights as they are.
+    pub average: f64,
     pub seed: u64,
+}
+
+/// How the learning rate goes over a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// The same all the time.
+    Constant,
+    /// Up in a straight line over the first epoch, then down to 0 along half a cosine (Loshchilov
+    /// and Hutter 2017).
+    Cosine,
+}
+
+impl Schedule {
+    /// The share of the highest learning rate at `step` of `steps`, where `first` are the first
+    /// epoch's.
+    pub(super) fn share(self, step: usize, first: usize, steps: usize) -> f64 {
+        match self {
+            Self::Constant => 1.0,
+            Self::Cosine if step < first => (step + 1) as f64 / first as f64,
+            Self::Cosine => {
+                let done = (step - first) as f64 / steps.saturating_sub(first).max(1) as f64;
+                0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        }
+    }
 }
 
 impl Preset {
@@ -43,11 +72,12 @@ impl Preset {
         };
         Recipe {
             architecture: Architecture::paper(blocks, 32, 128),
-            loss: Loss::CrossEntropy,
             l2,
             epochs: 50,
             batch: 64,
             learning_rate: 1e-3,
+            schedule: Schedule::Constant,
+            average: 0.0,
             seed: 1,
         }
     }

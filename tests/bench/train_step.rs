@@ -2,13 +2,13 @@
 
 use candle_core::Device;
 use gstsmile::model::Weights;
-use gstsmile::train::{Observer, Preset, Recipe, Result, Sample, Trainer};
+use gstsmile::train::{Loss, Observer, Preset, Recipe, Result, Sample, Smiles, Trainer};
 
 const L2: f64 = 1e-4;
 
 /// A trainer whose epochs are one step long.
 pub struct Training {
-    trainer: Trainer,
+    trainer: Trainer<Smiles>,
     samples: Vec<Sample>,
 }
 
@@ -28,7 +28,8 @@ impl Training {
             pixels: pixels.into(),
             smiling: index % 2 == 1,
         };
-        let trainer = Trainer::from_weights(recipe, weights, &Device::Cpu)?;
+        let task = Smiles::new(Loss::CrossEntropy, weights.metadata.clone());
+        let trainer = Trainer::from_tensors(recipe, task, weights.tensors.clone(), &Device::Cpu)?;
         Ok(Self { trainer, samples: pixels.chunks_exact(len).enumerate().map(sample).collect() })
     }
 
@@ -44,7 +45,7 @@ impl Training {
     #[allow(dead_code, reason = "the benchmark of single operations asks for no losses")]
     pub fn loss_and_step(&mut self) -> Result<f64> {
         let mut squares = 0.0;
-        for (name, tensor) in self.trainer.weights()?.tensors {
+        for (name, tensor) in self.trainer.tensors()? {
             if name.ends_with("weight") && tensor.rank() > 1 {
                 squares += f64::from(tensor.sqr()?.sum_all()?.to_scalar::<f32>()?);
             }

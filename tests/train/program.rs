@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use gstsmile::model::Weights;
+use gstsmile::model::SmileWeights;
 use gstsmile::train::Record;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
@@ -121,7 +121,7 @@ fn describes_itself(folder: &Path) {
     {
         assert!(info.contains(part), "{part}: {info}");
     }
-    let weights = Weights::read(&folder.join("smile.safetensors")).unwrap();
+    let weights = SmileWeights::read(&folder.join("smile.safetensors")).unwrap();
     let record = Record::from_metadata(&weights.metadata.training).unwrap();
     assert_eq!((record.data.counts, record.data.skipped), ([60, 60], 1));
     assert_eq!((record.split.test, record.split.training), ([12, 12], [48, 48]));
@@ -174,7 +174,7 @@ fn an_interrupted_run_goes_on_to_the_same_weights() {
     assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
     assert!(errors(&output).contains("--resume"), "{}", errors(&output));
     assert!(
-        Record::from_metadata(&Weights::read(&weights).unwrap().metadata.training)
+        Record::from_metadata(&SmileWeights::read(&weights).unwrap().metadata.training)
             .unwrap()
             .interrupted_after
             .is_some()

@@ -5,7 +5,7 @@ use std::fs;
 use gstsmile::model::{Architecture, Metadata};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    Confusion, DataFacts, EpochResult, HeldOut, Measured, Preset, Record, Sample, Split, SplitFacts,
+    Confusion, DataFacts, EpochResult, HeldOut, Loss, Measured, Preset, Record, Sample, Split, SplitFacts,
 };
 use serde_json::Value;
 use tempfile::tempdir;
@@ -40,7 +40,7 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         seed: recipe.seed,
         epochs: recipe.epochs,
         interrupted_after: None,
-        loss: recipe.loss,
+        loss: Loss::CrossEntropy,
         l2: recipe.l2,
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,

@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use candle_core::Device;
-use gstsmile::model::Architecture;
-use gstsmile::train::{Dataset, EpochResult, Observer, Outcome, Preset, Progress, Recipe, Sample, Trainer};
+use gstsmile::model::{Architecture, Metadata, Weights};
+use gstsmile::train::{
+    Dataset, EpochResult, Loss, Observer, Outcome, Preset, Progress, Recipe, Sample, Schedule, Smiles,
+    Trainer,
+};
 use tempfile::tempdir;
 
 use crate::pictures::{put_classes, read};
@@ -36,6 +39,10 @@ fn recipe() -> Recipe {
     Recipe { architecture: Architecture::paper(3, 4, 8), epochs: 3, batch: 8, ..Preset::PaperDeep.recipe() }
 }
 
+fn task() -> Smiles {
+    Smiles::new(Loss::CrossEntropy, Metadata::new(recipe().architecture))
+}
+
 fn samples(dataset: &Dataset) -> (Vec<&Sample>, Vec<&Sample>) {
     dataset.samples.iter().enumerate().fold(
         (vec![], vec![]),
@@ -51,22 +58,23 @@ fn samples(dataset: &Dataset) -> (Vec<&Sample>, Vec<&Sample>) {
 }
 
 /// The weights' bytes after a run that is stopped after each of `stops` batches and gone on with.
-fn train(dataset: &Dataset, stops: &[usize], checkpoint: &Path) -> Vec<u8> {
+fn train(recipe: &Recipe, dataset: &Dataset, stops: &[usize], checkpoint: &Path) -> Vec<u8> {
     let (training, held_out) = samples(dataset);
-    let mut trainer = Trainer::new(recipe(), &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(recipe.clone(), task(), &Device::Cpu).unwrap();
     for &after in stops {
         let mut stopper = Stopper { after: Some(after), ..Stopper::default() };
         let outcome = trainer.run(&training, &held_out, Some(checkpoint), &mut stopper).unwrap();
         assert!(matches!(outcome, Outcome::Interrupted));
         assert_eq!(stopper.batches, after, "it ends after the running batch");
-        trainer = Trainer::resume(checkpoint, &Device::Cpu).unwrap();
+        trainer = Trainer::resume(checkpoint, task(), &Device::Cpu).unwrap();
     }
     let mut watcher = Stopper::default();
     let outcome = trainer.run(&training, &held_out, Some(checkpoint), &mut watcher).unwrap();
     assert!(matches!(outcome, Outcome::Finished));
     let epochs: Vec<_> = trainer.history().iter().map(|result| result.epoch).collect();
     assert_eq!(epochs, [1, 2, 3], "no epoch is lost or doubled");
-    trainer.weights().unwrap().to_bytes().unwrap()
+    let metadata = Metadata::new(recipe.architecture.clone());
+    Weights { metadata, tensors: trainer.tensors().unwrap() }.to_bytes().unwrap()
 }
 
 #[test]
@@ -75,10 +83,14 @@ fn interruptions_leave_no_trace_in_the_weights() {
     put_classes(folder.path(), 14);
     let dataset = read(folder.path()).unwrap();
     let checkpoint = folder.path().join("checkpoint");
-    let straight = train(&dataset, &[], &checkpoint);
-    // 21 training pictures make batches of 8, 8 and 5: in the middle of an epoch, at its end, and
-    // twice.
-    for stops in [&[1][..], &[3], &[2, 3]] {
-        assert!(train(&dataset, stops, &checkpoint) == straight, "stopped after {stops:?}");
+    let averaged = Recipe { schedule: Schedule::Cosine, average: 0.9, ..recipe() };
+    for recipe in [recipe(), averaged] {
+        let straight = train(&recipe, &dataset, &[], &checkpoint);
+        // 21 training pictures make batches of 8, 8 and 5: in the middle of an epoch, at its end,
+        // and twice.
+        for stops in [&[1][..], &[3], &[2, 3]] {
+            let stopped = train(&recipe, &dataset, stops, &checkpoint);
+            assert!(stopped == straight, "stopped after {stops:?} with {recipe:?}");
+        }
     }
 }

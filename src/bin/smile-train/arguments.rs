@@ -190,6 +190,10 @@ impl TrainArguments {
         }
     }
 
+    pub fn loss(&self) -> Loss {
+        self.loss.unwrap_or(Loss::CrossEntropy)
+    }
+
     /// The preset's recipe with what the other options change.
     pub fn recipe(&self) -> Recipe {
         let mut recipe = self.preset.recipe();
@@ -203,7 +207,6 @@ impl TrainArguments {
         }
         recipe.seed = self.seed;
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
-        recipe.loss = self.loss.unwrap_or(recipe.loss);
         recipe.l2 = self.l2.unwrap_or(recipe.l2);
         recipe.batch = self.batch.unwrap_or(recipe.batch);
         recipe.learning_rate = self.learning_rate.unwrap_or(recipe.learning_rate);

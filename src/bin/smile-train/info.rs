@@ -72,6 +72,7 @@ fn facts(metadata: &Metadata) -> Table {
     let region = match metadata.region {
         Region::Full => "full: whole picture, squeezed",
         Region::Center => "center: largest centred square",
+        Region::Faces => "faces: square around each face",
     };
     let rows = [
         ("looks at", region.to_string()),

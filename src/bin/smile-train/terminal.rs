@@ -31,6 +31,7 @@ pub fn read_data(path: &std::path::Path, view: View) -> Result<Dataset> {
         match view.region {
             Region::Full => "whole pictures",
             Region::Center => "largest centred squares",
+            Region::Faces => "faces",
         },
         match facts.skipped {
             0 => String::new(),

@@ -11,7 +11,7 @@ use gstsmile::model::{Classifier, Metadata, Region, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, HeldOut, Measured, Outcome, Parts, Record, Result, Sample,
-    SplitFacts, Trainer, View,
+    Smiles, SplitFacts, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -47,6 +47,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     files.check_checkpoint(arguments.resume)?;
 
     let recipe = arguments.recipe();
+    let loss = arguments.loss();
     let [_, height, width] = recipe.architecture.input;
     let region = Region::from(arguments.region);
     let dataset = terminal::read_data(&arguments.data, View { width, height, region })?;
@@ -57,9 +58,10 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let record = record(arguments, &dataset, &parts);
     metadata.training = record.to_metadata();
 
+    let task = Smiles::new(loss, metadata.clone());
     let trainer = match arguments.resume {
-        true => files.resume(&metadata, recipe.epochs, &device)?,
-        false => Trainer::new(recipe, &device)?,
+        true => files.resume(&metadata, recipe.epochs, task, &device)?,
+        false => Trainer::new(recipe, task, &device)?,
     };
     let held_out = match arguments.validation_fraction > 0.0 {
         // The test part stays untouched while options are chosen.
@@ -79,7 +81,7 @@ struct Session<'a> {
     held_out: (HeldOut, Vec<&'a Sample>),
     record: Record,
     metadata: Metadata,
-    trainer: Trainer,
+    trainer: Trainer<Smiles>,
     device: Device,
 }
 
@@ -134,8 +136,7 @@ impl Session<'_> {
     /// The weights with their full record, and their answers to the held-out pictures.
     fn measure(&mut self) -> Result<(Weights, Vec<f32>)> {
         let (part, held_out) = &self.held_out;
-        let mut weights = self.trainer.weights()?;
-        weights.metadata.region = self.metadata.region;
+        let mut weights = Weights { metadata: self.metadata.clone(), tensors: self.trainer.tensors()? };
         let mut probabilities = Vec::new();
         if !held_out.is_empty() {
             let mut classifier = Classifier::new(&weights, &self.device)?;
@@ -201,7 +202,13 @@ impl Files {
 
     /// # Errors
     /// Where the checkpoint was made from other data or with other options.
-    fn resume(&self, metadata: &Metadata, epochs: usize, device: &Device) -> Result<Trainer> {
+    fn resume(
+        &self,
+        metadata: &Metadata,
+        epochs: usize,
+        task: Smiles,
+        device: &Device,
+    ) -> Result<Trainer<Smiles>> {
         let failed = |source| Error::Read { path: self.facts.clone(), source };
         let before: Value = serde_json::from_slice(&std::fs::read(&self.facts).map_err(failed)?)
             .map_err(|error| failed(error.into()))?;
@@ -218,7 +225,7 @@ impl Files {
                 )));
             }
         }
-        let mut trainer = Trainer::resume(&self.checkpoint, device)?;
+        let mut trainer = Trainer::resume(&self.checkpoint, task, device)?;
         let done = trainer.history().len();
         if epochs < done {
             return Err(Error::Mismatch(format!(
@@ -254,7 +261,7 @@ fn record(arguments: &TrainArguments, dataset: &Dataset, parts: &Parts) -> Recor
         seed: recipe.seed,
         epochs: recipe.epochs,
         interrupted_after: None,
-        loss: recipe.loss,
+        loss: arguments.loss(),
         l2: recipe.l2,
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,
