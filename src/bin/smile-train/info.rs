@@ -127,6 +127,7 @@ fn describe(block: &Block) -> String {
             parts.into_iter().flatten().collect::<Vec<String>>().join(", ")
         }
         Block::Flatten => "flatten".into(),
+        Block::Head { filters } => format!("head, {filters} values a place"),
         Block::Dense { units, relu } => {
             let plural = if units == 1 { "" } else { "s" };
             format!("dense, {units} unit{plural}{}", if relu { ", ReLU" } else { "" })
