@@ -140,7 +140,7 @@ pub fn last_component(path: &Path) -> String {
     name(path).or_else(|| name(&path.canonicalize().ok()?)).unwrap_or_else(|| "data".into())
 }
 
-fn read(source: &Source, name: &str) -> std::result::Result<RgbImage, String> {
+pub(super) fn read(source: &Source, name: &str) -> std::result::Result<RgbImage, String> {
     let bytes = source.read(name).map_err(|error| error.to_string())?;
     decode(&bytes).map_err(|error| error.to_string())
 }

@@ -109,11 +109,23 @@ impl Layout {
     }
 }
 
+/// All pictures of a folder or archive, whatever its layout.
+pub(super) fn all_pictures(source: &Source) -> Vec<String> {
+    let (folders, files): (Vec<_>, Vec<_>) =
+        source.top().into_iter().partition(|name| source.has_folder(name));
+    let mut names: Vec<String> = folders.iter().flat_map(|folder| pictures_in(source, folder)).collect();
+    names.extend(files.into_iter().filter(|name| is_picture(name)));
+    names.sort_unstable();
+    names
+}
+
+fn is_picture(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
+}
+
 fn pictures_in(source: &Source, folder: &str) -> Vec<String> {
     let mut names = source.files_below(folder);
-    names.retain(|name| {
-        name.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
-    });
+    names.retain(|name| is_picture(name));
     names
 }
 

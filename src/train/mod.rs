@@ -1,9 +1,11 @@
 //! Training and measuring networks: data sets, fitting, metrics, reports.
 
 mod adam;
+mod augment;
 mod average;
 mod dataset;
 mod error;
+mod face;
 mod fit;
 mod layout;
 mod loss;
@@ -18,6 +20,7 @@ mod split;
 
 pub use dataset::{Catalog, Dataset, Sample, Skipped, View, last_component};
 pub use error::{Error, Result};
+pub use face::{Face, FaceData, FaceRecord, Faces, Picture, Plane, Scene};
 pub use fit::{EpochResult, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;
 pub use metrics::{CLASSES, Confusion, wilson};

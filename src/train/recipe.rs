@@ -12,6 +12,8 @@ pub enum Preset {
     PaperDefault,
     /// The paper's network of four convolutions, with L2 regularisation
     PaperDeep,
+    /// A network that finds faces, from boxes
+    Face,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -65,20 +67,33 @@ impl Schedule {
 
 impl Preset {
     pub fn recipe(self) -> Recipe {
-        let (blocks, l2) = match self {
-            Self::PaperDefault => (3, 0.0),
+        match self {
+            Self::PaperDefault => paper(3, 0.0),
             // The best on a validation part (models/README.md); the paper doesn't say its own.
-            Self::PaperDeep => (4, 0.03),
-        };
-        Recipe {
-            architecture: Architecture::paper(blocks, 32, 128),
-            l2,
-            epochs: 50,
-            batch: 64,
-            learning_rate: 1e-3,
-            schedule: Schedule::Constant,
-            average: 0.0,
-            seed: 1,
+            Self::PaperDeep => paper(4, 0.03),
+            Self::Face => Recipe {
+                architecture: Architecture::face(160, [16, 32, 48, 64, 64]),
+                l2: 0.0,
+                epochs: 60,
+                batch: 32,
+                learning_rate: 2e-3,
+                schedule: Schedule::Cosine,
+                average: 0.998,
+                seed: 1,
+            },
         }
+    }
+}
+
+fn paper(blocks: usize, l2: f64) -> Recipe {
+    Recipe {
+        architecture: Architecture::paper(blocks, 32, 128),
+        l2,
+        epochs: 50,
+        batch: 64,
+        learning_rate: 1e-3,
+        schedule: Schedule::Constant,
+        average: 0.0,
+        seed: 1,
     }
 }

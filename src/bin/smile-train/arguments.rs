@@ -51,6 +51,14 @@ pub struct TrainArguments {
     /// Data set: a folder or tar archive
     #[arg(long, help_heading = "Data")]
     pub data: PathBuf,
+    /// With --preset face: table of faces with a header and the columns file, x, y, w, h,
+    /// reye_x, reye_y, leye_x, leye_y, nose_x, nose_y, rmouth_x, rmouth_y, lmouth_x, lmouth_y in
+    /// pixels; pictures with no box or several are left out
+    #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
+    pub boxes: Option<PathBuf>,
+    /// With --preset face: folder or tar archive of pictures without faces
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub no_face: Option<PathBuf>,
     /// Part of each picture that the network sees
     #[arg(long, value_enum, default_value = "full", help_heading = "Data")]
     pub region: RegionArgument,

@@ -5,12 +5,17 @@ use std::path::Path;
 use gstsmile::train::last_component;
 
 /// Options whose value is a path.
-const PATHS: [&str; 3] = ["--data", "--out", "--report"];
+const PATHS: [&str; 5] = ["--boxes", "--data", "--no-face", "--out", "--report"];
+
+/// This program's command as [`as_recorded`] writes it.
+pub fn recorded() -> String {
+    as_recorded(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()))
+}
 
 /// The command in a form to be copied. Paths stay as given where they are relative, otherwise only
 /// their last component does: weights travel, and a machine's folders are nobody's business.
 /// `--resume` is left out: it doesn't change what is learnt.
-pub fn as_recorded(arguments: impl IntoIterator<Item = String>) -> String {
+fn as_recorded(arguments: impl IntoIterator<Item = String>) -> String {
     let mut words = vec!["smile-train".to_string()];
     let mut path_follows = false;
     for argument in arguments {

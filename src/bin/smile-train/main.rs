@@ -3,6 +3,7 @@
 mod arguments;
 mod command;
 mod eval;
+mod face;
 mod info;
 mod terminal;
 mod train;
@@ -13,12 +14,14 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use arguments::{Cli, Command};
+use gstsmile::train::Preset;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match (&cli.command, &cli.train) {
         (Some(Command::Eval(arguments)), _) => eval::run(arguments),
         (Some(Command::Info(arguments)), _) => info::run(arguments),
+        (None, Some(arguments)) if arguments.preset == Preset::Face => face::run(arguments),
         (None, Some(arguments)) => train::run(arguments),
         (None, None) => {
             let _ = Cli::command().print_help();

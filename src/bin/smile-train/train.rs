@@ -7,18 +7,18 @@ use std::time::Instant;
 use candle_core::Device;
 use serde_json::Value;
 
-use gstsmile::model::{Classifier, Metadata, Region, Weights};
+use gstsmile::model::{Classifier, Describe, Metadata, Region, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, HeldOut, Measured, Outcome, Parts, Record, Result, Sample,
-    Smiles, SplitFacts, Trainer, View,
+    Smiles, SplitFacts, Task, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
 use crate::terminal::{self, Watch};
 use crate::{command, limit_threads, print};
 
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
 const FIXED: [(&str, &str); 11] = [
@@ -170,18 +170,18 @@ impl Session<'_> {
 }
 
 /// The files that training goes on from.
-struct Files {
-    checkpoint: PathBuf,
+pub struct Files {
+    pub checkpoint: PathBuf,
     /// What the checkpoint was trained on and how, to compare a resuming command with.
     facts: PathBuf,
 }
 
 impl Files {
-    fn new(out: &Path) -> Self {
+    pub fn new(out: &Path) -> Self {
         Self { checkpoint: train::beside(out, ".checkpoint"), facts: train::beside(out, ".checkpoint.json") }
     }
 
-    fn check_checkpoint(&self, wanted: bool) -> Result<()> {
+    pub fn check_checkpoint(&self, wanted: bool) -> Result<()> {
         let there = self.checkpoint.is_file() && self.facts.is_file();
         match (wanted, there) {
             (true, false) => Err(Error::Mismatch(format!(
@@ -196,19 +196,19 @@ impl Files {
         }
     }
 
-    fn write_facts(&self, metadata: &Metadata) -> Result<()> {
+    pub fn write_facts(&self, metadata: &impl Describe) -> Result<()> {
         train::write(&self.facts, facts(metadata).to_string().as_bytes())
     }
 
     /// # Errors
     /// Where the checkpoint was made from other data or with other options.
-    fn resume(
+    pub fn resume<T: Task>(
         &self,
-        metadata: &Metadata,
+        metadata: &impl Describe,
         epochs: usize,
-        task: Smiles,
+        task: T,
         device: &Device,
-    ) -> Result<Trainer<Smiles>> {
+    ) -> Result<Trainer<T>> {
         let failed = |source| Error::Read { path: self.facts.clone(), source };
         let before: Value = serde_json::from_slice(&std::fs::read(&self.facts).map_err(failed)?)
             .map_err(|error| failed(error.into()))?;
@@ -237,23 +237,21 @@ impl Files {
         Ok(trainer)
     }
 
-    fn remove_checkpoint(&self) {
+    pub fn remove_checkpoint(&self) {
         for path in [&self.checkpoint, &self.facts] {
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-fn facts(metadata: &Metadata) -> Value {
+fn facts(metadata: &impl Describe) -> Value {
     serde_json::to_value(metadata).unwrap_or_default()
 }
 
 fn record(arguments: &TrainArguments, dataset: &Dataset, parts: &Parts) -> Record {
     let recipe = arguments.recipe();
     Record {
-        command: command::as_recorded(
-            std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()),
-        ),
+        command: command::recorded(),
         version: env!("CARGO_PKG_VERSION").into(),
         preset: arguments.preset,
         data: DataFacts::of(dataset),

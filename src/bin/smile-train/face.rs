@@ -1,0 +1,97 @@
+//! Training a face locator.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+
+use gstsmile::model::{FaceMetadata, FaceWeights};
+use gstsmile::train::{self, Error, FaceData, FaceRecord, Faces, Outcome, Picture, Result};
+
+use crate::arguments::TrainArguments;
+use crate::terminal::{self, Watch};
+use crate::train::{Files, INTERRUPTED};
+use crate::{command, limit_threads};
+
+/// Trains as told.
+pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
+    let started = Instant::now();
+    limit_threads(arguments.threads);
+    let device = arguments.device.open()?;
+    let files = Files::new(&arguments.out);
+    train::check_file(&arguments.out)?;
+    files.check_checkpoint(arguments.resume)?;
+
+    let recipe = arguments.recipe();
+    let data = read(arguments)?;
+    let split = arguments.split();
+    let parts = data.parts(split);
+    let mut metadata = FaceMetadata::new(recipe.architecture.clone());
+    let mut record = FaceRecord::new(command::recorded(), &data, split, &parts, &recipe);
+    metadata.training = record.to_metadata();
+    let select = |part: &[usize]| part.iter().map(|&index| &data.pictures[index]).collect::<Vec<&Picture>>();
+    let training = select(&parts.training);
+    // The test part stays untouched in any case: `locate` and `eval` measure on it.
+    let held_out = select(&parts.validation);
+    let task = Faces::new(metadata.clone(), &training)?;
+    eprintln!(
+        "training on {} pictures with and {} without a face, measuring on {}; seed {}, split seed {}",
+        record.training[0],
+        record.training[1],
+        held_out.len(),
+        recipe.seed,
+        split.seed
+    );
+
+    let mut trainer = match arguments.resume {
+        true => files.resume(&metadata, recipe.epochs, task, &device)?,
+        false => {
+            // An older checkpoint must not be taken for one of this run.
+            files.remove_checkpoint();
+            Faces::trainer(recipe, task, &device)?
+        }
+    };
+    files.write_facts(&metadata)?;
+    let mut watch = Watch::new(terminal::catch_interrupts()?);
+    let outcome = trainer.run(&training, &held_out, Some(&files.checkpoint), &mut watch);
+    watch.finish();
+    let outcome = outcome?;
+    if outcome == Outcome::Interrupted {
+        record.interrupted_after = Some(trainer.history().len());
+        metadata.training = record.to_metadata();
+    }
+    FaceWeights { metadata, tensors: trainer.tensors()? }.write(&arguments.out)?;
+    if outcome == Outcome::Interrupted {
+        eprintln!(
+            "interrupted after {} of {} epochs; the same command with --resume goes on",
+            trainer.history().len(),
+            trainer.recipe().epochs
+        );
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    files.remove_checkpoint();
+    eprintln!("weights in {}; {}", arguments.out.display(), terminal::duration(started));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(arguments: &TrainArguments) -> Result<FaceData> {
+    let Some(boxes) = &arguments.boxes else {
+        return Err(Error::Mismatch(
+            "--preset face learns from boxes: give their table with --boxes FILE.csv".into(),
+        ));
+    };
+    let bar = ProgressBar::no_length();
+    let data = FaceData::read(&arguments.data, boxes, arguments.no_face.as_deref(), |count| {
+        bar.set_length(count as u64);
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    let data = data?;
+    for skipped in &data.skipped {
+        eprintln!("skipped {}: {}", skipped.name, skipped.reason);
+    }
+    if data.unclear > 0 {
+        eprintln!("left out {} pictures with no box or several", data.unclear);
+    }
+    Ok(data)
+}

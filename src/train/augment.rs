@@ -1,0 +1,88 @@
+//! Chance changes of light and sharpness, on a plane of bytes.
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageFormat};
+use rand::{Rng, RngExt};
+
+/// Changes brightness, contrast, gamma and the light's direction.
+pub fn light(pixels: &mut [u8], width: usize, rng: &mut impl Rng) {
+    let gamma = normal(rng, 0.25).exp();
+    let gain = if chance(rng, 0.12) { rng.random_range(0.2..0.6) } else { normal(rng, 0.2).exp() };
+    let shift = normal(rng, 12.0);
+    // Light from one side: a factor that falls along a direction.
+    let fall = if chance(rng, 0.25) { rng.random_range(0.2..0.9) } else { 0.0 };
+    let (sin, cos) = rng.random_range(0.0..std::f32::consts::TAU).sin_cos();
+    let height = pixels.len() / width;
+    let curve: Vec<f32> = (0..256u16).map(|value| (f32::from(value) / 255.0).powf(gamma) * 255.0).collect();
+    for (y, row) in pixels.chunks_exact_mut(width).enumerate() {
+        let down = (y as f32 / height as f32 - 0.5) * sin;
+        for (x, value) in row.iter_mut().enumerate() {
+            let across = (x as f32 / width as f32 - 0.5) * cos;
+            let lit = 1.0 - fall * (0.5 + (down + across) / std::f32::consts::SQRT_2);
+            *value = ((curve[usize::from(*value)] - 128.0) * gain * lit + 128.0 * gain.min(1.0) * lit + shift)
+                .clamp(0.0, 255.0) as u8;
+        }
+    }
+}
+
+/// Blurs with the weights ¼, ½, ¼ along rows, columns or both.
+pub fn blur(pixels: &mut [u8], width: usize, [along_rows, along_columns]: [bool; 2]) {
+    let mean = |a: u8, b: u8, c: u8| ((u16::from(a) + 2 * u16::from(b) + u16::from(c) + 2) / 4) as u8;
+    if along_rows {
+        for row in pixels.chunks_exact_mut(width) {
+            let mut before = row[0];
+            for x in 0..width {
+                let (now, after) = (row[x], row[(x + 1).min(width - 1)]);
+                row[x] = mean(before, now, after);
+                before = now;
+            }
+        }
+    }
+    if along_columns {
+        let height = pixels.len() / width;
+        for x in 0..width {
+            let mut before = pixels[x];
+            for y in 0..height {
+                let (now, after) = (pixels[y * width + x], pixels[(y + 1).min(height - 1) * width + x]);
+                pixels[y * width + x] = mean(before, now, after);
+                before = now;
+            }
+        }
+    }
+}
+
+/// Adds noise of this standard deviation.
+pub fn noise(pixels: &mut [u8], deviation: f32, rng: &mut impl Rng) {
+    for value in pixels {
+        // Four bytes of chance: nearly normal, of variance 4 · 256² / 12.
+        let sum: u16 = rng.random::<[u8; 4]>().map(u16::from).iter().sum();
+        let normal = (f32::from(sum) - 510.0) / 147.8;
+        *value = (f32::from(*value) + deviation * normal).clamp(0.0, 255.0) as u8;
+    }
+}
+
+/// Writes the plane as a JPEG of this quality and reads it back.
+pub fn jpeg(pixels: &mut [u8], width: usize, quality: u8) {
+    let mut bytes = Vec::new();
+    let (columns, rows) = (width as u32, (pixels.len() / width) as u32);
+    JpegEncoder::new_with_quality(&mut bytes, quality)
+        .encode(pixels, columns, rows, ExtendedColorType::L8)
+        .expect("a plane of bytes can be written to memory");
+    let read = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg);
+    pixels.copy_from_slice(read.expect("what was just written can be read").into_luma8().as_raw());
+}
+
+pub fn chance(rng: &mut impl Rng, probability: f32) -> bool {
+    rng.random::<f32>() < probability
+}
+
+/// A number from the normal distribution about 0, cut off at three standard deviations.
+pub fn normal(rng: &mut impl Rng, deviation: f32) -> f32 {
+    let sum: f32 = (0..6).map(|_| rng.random::<f32>() - 0.5).sum();
+    sum * std::f32::consts::SQRT_2 * deviation
+}
+
+/// A number from `least` to `most` whose logarithm is spread evenly.
+pub fn log_uniform(rng: &mut impl Rng, least: f32, most: f32) -> f32 {
+    least * (most / least).powf(rng.random())
+}

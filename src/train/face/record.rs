@@ -1,0 +1,69 @@
+//! How a face locator's weights came about, as it stands in their metadata under `training`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::data::FaceData;
+use crate::train::recipe::{Preset, Recipe};
+use crate::train::split::{Parts, Split};
+
+/// Facts that are the same for every run of the same command: no dates, durations or machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaceRecord {
+    pub command: String,
+    /// Version of this crate.
+    pub version: String,
+    pub preset: Preset,
+    /// The last component of each path that was read.
+    pub data: Vec<String>,
+    /// Pictures left out: broken, and with no box or several.
+    pub skipped: usize,
+    pub unclear: usize,
+    pub split: Split,
+    /// Pictures of each part: with a face, without.
+    pub training: [usize; 2],
+    pub validation: [usize; 2],
+    pub test: [usize; 2],
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// The last whole epoch, where training was interrupted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted_after: Option<usize>,
+}
+
+impl FaceRecord {
+    pub fn new(command: String, data: &FaceData, split: Split, parts: &Parts, recipe: &Recipe) -> Self {
+        let count = |part: &[usize]| {
+            let faces = part.iter().filter(|&&index| data.pictures[index].face.is_some()).count();
+            [faces, part.len() - faces]
+        };
+        Self {
+            command,
+            version: env!("CARGO_PKG_VERSION").into(),
+            preset: Preset::Face,
+            data: data.names.clone(),
+            skipped: data.skipped.len(),
+            unclear: data.unclear,
+            split,
+            training: count(&parts.training),
+            validation: count(&parts.validation),
+            test: count(&parts.test),
+            recipe: recipe.clone(),
+            interrupted_after: None,
+        }
+    }
+
+    /// As [`crate::model::FaceMetadata::training`] holds it.
+    pub fn to_metadata(&self) -> BTreeMap<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(mut fields)) => {
+                // It stands beside already.
+                fields.remove("architecture");
+                fields.into_iter().collect()
+            }
+            other => unreachable!("a record is plain data, not {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Scenes made by chance: faces of any size, place and tilt before any background, in any light.
+
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::data::{Face, Picture};
+use super::picture::{Placement, Plane};
+use crate::analysis::crop::Rect;
+use crate::train::augment::{self, chance, log_uniform, normal};
+
+/// What a network is to see, and where the faces are.
+pub struct Scene {
+    pub plane: Plane,
+    pub faces: Vec<Face>,
+    /// Faces that are too small or covered too much to be asked for, but are no background either.
+    pub unclear: Vec<Rect>,
+}
+
+/// Pictures to make scenes of.
+pub struct Stock<'a> {
+    pub faces: Vec<&'a Picture>,
+    pub backgrounds: Vec<&'a Picture>,
+}
+
+/// Heights of faces in a scene, in pixels: below the first they are not asked for.
+const LEAST_HEIGHT: f32 = 12.0;
+const HEIGHTS: [f32; 2] = [12.0, 150.0];
+
+impl Stock<'_> {
+    /// A scene that shows `main`, a picture with or without a face, among other things.
+    pub fn scene(&self, main: &Picture, [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> Scene {
+        let mut scene =
+            Scene { plane: Plane::new(width, height, rng.random()), faces: Vec::new(), unclear: Vec::new() };
+        match main.face {
+            Some(_) => self.background(&mut scene, rng),
+            None => cover(&mut scene.plane, main, rng),
+        }
+        for _ in 0..*[0, 0, 0, 1, 2].choose(rng).unwrap_or(&0) {
+            self.decoy(&mut scene, rng);
+        }
+        if main.face.is_some() {
+            let others = *[0, 0, 0, 0, 0, 1, 1, 2, 3, 4].choose(rng).unwrap_or(&0);
+            // The later ones may cover those before, so the main one comes last.
+            for _ in 0..others {
+                if let Some(other) = self.faces.choose(rng) {
+                    scene.place(other, 60.0, rng);
+                }
+            }
+            scene.place(main, HEIGHTS[1], rng);
+            if chance(rng, 0.25) {
+                self.occlude(&mut scene, rng);
+            }
+        }
+        scene.expose(rng);
+        scene
+    }
+
+    fn background(&self, scene: &mut Scene, rng: &mut ChaCha8Rng) {
+        if chance(rng, 0.15) {
+            // A plain wall.
+            return;
+        }
+        for _ in 0..=usize::from(chance(rng, 0.2)) {
+            if let Some(picture) = self.backgrounds.choose(rng) {
+                cover(&mut scene.plane, picture, rng);
+            }
+        }
+    }
+
+    /// A piece of a picture without faces, with hard edges as pasted faces have them.
+    fn decoy(&self, scene: &mut Scene, rng: &mut ChaCha8Rng) {
+        let Some(picture) = self.backgrounds.choose(rng) else { return };
+        let bounds = picture.grey.bounds();
+        let (width, height) =
+            (bounds.width * rng.random_range(0.2..0.8), bounds.height * rng.random_range(0.2..0.8));
+        let clip = Rect {
+            x: rng.random_range(0.0..bounds.width - width),
+            y: rng.random_range(0.0..bounds.height - height),
+            width,
+            height,
+        };
+        let scale = log_uniform(rng, 12.0, 100.0) / height;
+        let placement = Placement {
+            from: [clip.x + width / 2.0, clip.y + height / 2.0],
+            to: scene.anywhere(rng),
+            scale: [if rng.random() { scale } else { -scale }, scale],
+            angle: normal(rng, 0.3),
+        };
+        picture.grey.draw(&mut scene.plane, &placement, clip);
+    }
+
+    /// Covers part of a face: with a flat colour or a piece of a picture, from one side.
+    fn occlude(&self, scene: &mut Scene, rng: &mut ChaCha8Rng) {
+        let Some(Face { rect, .. }) = scene.faces.choose(rng).copied() else { return };
+        let share = rng.random_range(0.1..0.4);
+        let Rect { x, y, width, height } = rect;
+        let cover = match rng.random_range(0..4) {
+            0 => Rect { height: height * share, ..rect },
+            1 => Rect { y: y + height * (1.0 - share), height: height * share, ..rect },
+            2 => Rect { width: width * share, ..rect },
+            _ => Rect { x: x + width * (1.0 - share), width: width * share, ..rect },
+        };
+        let grown = Rect {
+            x: cover.x - 0.1 * width,
+            y: cover.y - 0.1 * height,
+            width: cover.width + 0.2 * width,
+            height: cover.height + 0.2 * height,
+        };
+        let placement = Placement {
+            from: [0.0; 2],
+            to: [grown.x + grown.width / 2.0, grown.y + grown.height / 2.0],
+            scale: [1.0; 2],
+            angle: normal(rng, 0.2),
+        };
+        let clip = |x: f32, y: f32| Rect {
+            x: x - grown.width / 2.0,
+            y: y - grown.height / 2.0,
+            width: grown.width,
+            height: grown.height,
+        };
+        match self.backgrounds.choose(rng) {
+            Some(picture) if rng.random() => {
+                let bounds = picture.grey.bounds();
+                let from = [bounds.width, bounds.height].map(|len| rng.random_range(0.0..len));
+                picture.grey.draw(&mut scene.plane, &Placement { from, ..placement }, clip(from[0], from[1]));
+            }
+            _ => {
+                let flat = super::picture::Grey::flat(rng.random());
+                flat.draw(&mut scene.plane, &placement, clip(0.0, 0.0));
+            }
+        }
+    }
+}
+
+/// Fills the plane with a part of a picture without faces.
+fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
+    let bounds = picture.grey.bounds();
+    let (width, height) = (plane.width as f32, plane.height as f32);
+    let scale = (width / bounds.width).max(height / bounds.height) * log_uniform(rng, 0.8, 3.0);
+    let stretch = normal(rng, 0.15).exp();
+    let angle = if chance(rng, 0.3) { rng.random_range(-3.2..3.2) } else { normal(rng, 0.15) };
+    let placement = Placement {
+        from: [bounds.width, bounds.height].map(|len| len * rng.random_range(0.3..0.7)),
+        to: [width / 2.0, height / 2.0],
+        scale: [if rng.random() { scale } else { -scale } * stretch, scale],
+        angle,
+    };
+    // Beyond its edge the picture goes on, so that nothing stays empty.
+    picture.grey.draw(plane, &placement, Rect { x: -1e4, y: -1e4, width: 2e4, height: 2e4 });
+}
+
+impl Scene {
+    fn anywhere(&self, rng: &mut ChaCha8Rng) -> [f32; 2] {
+        [self.plane.width, self.plane.height].map(|len| rng.random_range(0.0..len as f32))
+    }
+
+    /// Puts a face of at most this height into the scene, with more or less of its picture.
+    fn place(&mut self, picture: &Picture, most: f32, rng: &mut ChaCha8Rng) {
+        let Some(face) = picture.face else { return };
+        let Face { rect, .. } = face;
+        let height = log_uniform(rng, HEIGHTS[0], most);
+        let scale = height / rect.height;
+        let stretch = normal(rng, 0.08).exp();
+        let tilt = if chance(rng, 0.5) { normal(rng, 0.12) } else { rng.random_range(-0.6..0.6) };
+        let clip = match chance(rng, 0.6) {
+            true => picture.grey.bounds(),
+            false => around(rect, picture.grey.bounds(), rng),
+        };
+        let mut to = [0.0; 2];
+        for (to, (len, size)) in to
+            .iter_mut()
+            .zip([(self.plane.width, rect.width * scale), (self.plane.height, rect.height * scale)])
+        {
+            // At least three quarters of it lie in the scene, if the scene is that large.
+            let (len, edge) = (len as f32, (0.25 * size).min(0.4 * len as f32));
+            *to = rng.random_range(edge..len - edge);
+        }
+        let placement = Placement {
+            from: [rect.x + rect.width / 2.0, rect.y + rect.height / 2.0],
+            to,
+            scale: [if rng.random() { scale } else { -scale } * stretch, scale],
+            angle: tilt,
+        };
+        picture.grey.draw(&mut self.plane, &placement, clip);
+        self.cover(placement.ellipse(rect), placement, clip);
+        let mut landmarks = face.landmarks.map(|point| placement.point(point));
+        if placement.scale[0] < 0.0 {
+            landmarks.swap(0, 1);
+            landmarks.swap(3, 4);
+        }
+        let placed = Face { rect: placement.ellipse(rect), landmarks };
+        match placed.rect.height >= LEAST_HEIGHT {
+            true => self.faces.push(placed),
+            false => self.unclear.push(placed.rect),
+        }
+    }
+
+    /// Sorts out the faces that something new covers.
+    fn cover(&mut self, new_face: Rect, placement: Placement, clip: Rect) {
+        let inside = |point: [f32; 2]| placement.shows(point, clip);
+        let hidden = |rect: Rect| {
+            let grid = [0.1, 0.3, 0.5, 0.7, 0.9];
+            let points = grid.iter().flat_map(|x| grid.map(|y| [*x, y]));
+            let covered =
+                points.filter(|[x, y]| inside([rect.x + x * rect.width, rect.y + y * rect.height])).count();
+            covered as f32 / 25.0
+        };
+        self.unclear.retain(|&rect| hidden(rect) < 0.9);
+        let (unclear, new) = (&mut self.unclear, new_face);
+        self.faces.retain(|face| {
+            let hidden = hidden(face.rect);
+            let near = overlap(face.rect, new) > 0.2;
+            if (hidden > 0.35 || near) && hidden < 0.9 {
+                unclear.push(face.rect);
+            }
+            hidden <= 0.35 && !near
+        });
+    }
+
+    /// Changes light and sharpness of the whole scene, as a camera might.
+    fn expose(&mut self, rng: &mut ChaCha8Rng) {
+        let Plane { width, pixels, .. } = &mut self.plane;
+        let width = *width;
+        augment::light(pixels, width, rng);
+        if chance(rng, 0.3) {
+            let directions = *[[true, true], [true, true], [true, false], [false, true]].choose(rng).unwrap();
+            for _ in 0..rng.random_range(1..=3) {
+                augment::blur(pixels, width, directions);
+            }
+        }
+        if chance(rng, 0.5) {
+            augment::noise(pixels, rng.random_range(0.0..9.0), rng);
+        }
+        if chance(rng, 0.2) {
+            augment::jpeg(pixels, width, rng.random_range(15..80));
+        }
+    }
+}
+
+/// A face's box with some of what is around it, within the picture.
+fn around(face: Rect, bounds: Rect, rng: &mut ChaCha8Rng) -> Rect {
+    let mut side = |edge: f32, length: f32, limit: f32| {
+        let margin = length * log_uniform(rng, 0.08, 1.0);
+        if edge < limit { (edge + margin).min(limit) } else { (edge - margin).max(limit) }
+    };
+    let left = side(face.x, face.width, bounds.x.min(face.x));
+    let top = side(face.y, face.height, bounds.y.min(face.y));
+    let right = side(face.x + face.width, face.width, bounds.width.max(face.x + face.width + 1e-3));
+    let bottom = side(face.y + face.height, face.height, bounds.height.max(face.y + face.height + 1e-3));
+    Rect { x: left, y: top, width: right - left, height: bottom - top }
+}
+
+/// Intersection over union.
+pub fn overlap(a: Rect, b: Rect) -> f32 {
+    let shared = |a: f32, a_len: f32, b: f32, b_len: f32| ((a + a_len).min(b + b_len) - a.max(b)).max(0.0);
+    let both = shared(a.x, a.width, b.x, b.width) * shared(a.y, a.height, b.y, b.height);
+    both / (a.width * a.height + b.width * b.height - both).max(f32::MIN_POSITIVE)
+}
