@@ -2,6 +2,7 @@
 //! where it is there.
 
 mod datasets;
+mod face;
 mod genki;
 mod pictures;
 mod program;

@@ -1,0 +1,136 @@
+//! Training a face locator on generated pictures.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use candle_core::Device;
+use gstsmile::model::{Architecture, FaceMetadata, FaceWeights};
+use gstsmile::train::{FaceData, Faces, Task};
+use image::ImageFormat;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tempfile::{TempDir, tempdir};
+
+use crate::pictures::{encoded, face, put};
+
+const HEAD: &str = "file,x,y,w,h,reye_x,reye_y,leye_x,leye_y,nose_x,nose_y,rmouth_x,rmouth_y,lmouth_x,\
+    lmouth_y,score,nfaces\n";
+const BOX: &str = "20,16,40,64,30,40,50,40,40,50,32,62,48,62,0.9";
+
+/// Faces, a table of their boxes, and pictures of plain noise.
+fn folder() -> TempDir {
+    let folder = tempdir().unwrap();
+    let mut table = String::from(HEAD);
+    for index in 0..12 {
+        put(
+            folder.path(),
+            &format!("faces/files/{index:02}.png"),
+            encoded(&face(index, true), ImageFormat::Png),
+        );
+        table += &format!("{index:02}.png,{BOX},1\n");
+    }
+    // No face, two faces, and no word about one more picture.
+    table = table.replace(&format!("03.png,{BOX},1"), "03.png,,,,,,,,,,,,,,,,0");
+    table = table.replace(&format!("04.png,{BOX},1"), &format!("04.png,{BOX},2"));
+    put(folder.path(), "faces/files/99.png", encoded(&face(99, true), ImageFormat::Png));
+    put(folder.path(), "boxes.csv", table);
+    for index in 0..4 {
+        let noise = image::RgbImage::from_fn(90, 70, |x, y| image::Rgb([(x * y + index) as u8; 3]));
+        put(folder.path(), &format!("things/{index}.png"), encoded(&noise, ImageFormat::Png));
+    }
+    put(folder.path(), "things/broken.png", "no picture");
+    folder
+}
+
+fn read(folder: &Path) -> FaceData {
+    let path = |name| folder.join(name);
+    FaceData::read(&path("faces"), &path("boxes.csv"), Some(&path("things")), |_| ()).unwrap()
+}
+
+fn run(folder: &Path, arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smile-train"));
+    command.args(arguments.split_whitespace()).current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn only_pictures_with_one_box_or_surely_none_are_taken() {
+    let folder = folder();
+    let data = read(folder.path());
+    let count = |with: bool| data.pictures.iter().filter(|picture| picture.face.is_some() == with).count();
+    assert_eq!((count(true), count(false), data.unclear, data.skipped.len()), (10, 4, 3, 1));
+    assert_eq!(data.names, ["faces", "things"]);
+    let face = data.pictures[0].face.unwrap();
+    assert_eq!((face.rect.x, face.rect.height, face.landmarks[4]), (20.0, 64.0, [48.0, 62.0]));
+}
+
+#[test]
+fn scenes_depend_on_the_seed_alone() {
+    let folder = folder();
+    let data = read(folder.path());
+    let pictures: Vec<_> = data.pictures.iter().collect();
+    let task = Faces::new(FaceMetadata::new(Architecture::face(160, [8; 5])), &pictures).unwrap();
+    let batch = |threads: usize, seed: Option<u64>| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let rng = seed.map(ChaCha8Rng::seed_from_u64);
+        let (inputs, _) = pool.install(|| task.batch(&pictures, rng, &Device::Cpu)).unwrap();
+        inputs.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert!(batch(1, Some(1)) == batch(3, Some(1)) && batch(1, None) == batch(3, None));
+    assert!(batch(1, Some(1)) != batch(1, Some(2)));
+}
+
+#[test]
+fn faces_lie_where_a_scene_says() {
+    let folder = folder();
+    let data = read(folder.path());
+    let pictures: Vec<_> = data.pictures.iter().collect();
+    let task = Faces::new(FaceMetadata::new(Architecture::face(160, [8; 5])), &pictures).unwrap();
+    let mut heights = Vec::new();
+    for seed in 0..200 {
+        let scene = task.scene(pictures[0], seed);
+        let main = scene.faces.last().expect("nothing covers the main face");
+        let (x, y) = (main.rect.x + main.rect.width / 2.0, main.rect.y + main.rect.height / 2.0);
+        assert!((0.0..160.0).contains(&x) && (0.0..128.0).contains(&y), "{main:?}");
+        let [right, left, ..] = main.landmarks;
+        assert!(right[0] < left[0] + 1.0, "the person's right eye is on the left: {main:?}");
+        heights.push(main.rect.height);
+        assert!(task.scene(pictures[12], seed).faces.is_empty());
+    }
+    let least = heights.iter().copied().fold(f32::INFINITY, f32::min);
+    let most = heights.iter().copied().fold(0.0, f32::max);
+    assert!(least < 18.0 && most > 110.0, "{least} {most}");
+}
+
+#[test]
+fn the_program_trains_and_says_what_on() {
+    let folder = folder();
+    let options = "--preset face --data faces --device cpu --batch 4 --epochs 1 --validation-fraction 0.3";
+    let output =
+        run(folder.path(), &format!("{options} --boxes boxes.csv --no-face things --out a.safetensors"));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("skipped broken.png"), "{log}");
+    let weights = FaceWeights::read(&folder.path().join("a.safetensors")).unwrap();
+    let training = &weights.metadata.training;
+    assert_eq!(training["data"], serde_json::json!(["faces", "things"]));
+    assert!(training["command"].as_str().unwrap().contains("--no-face things"), "{training:?}");
+    assert!(!fs::exists(folder.path().join("a.safetensors.checkpoint")).unwrap());
+
+    put(folder.path(), "poor.csv", "file,x,y,w,h\n00.png,1,2,3,4\n");
+    put(folder.path(), "odd.csv", format!("{HEAD}00.png,1,two,{},1\n", &BOX[6..]));
+    put(folder.path(), "others.csv", format!("{HEAD}elsewhere.png,{BOX},1\n"));
+    for (arguments, message) in [
+        ("", "--boxes"),
+        ("--boxes absent.csv", "absent.csv"),
+        ("--boxes poor.csv", "no column reye_x"),
+        ("--boxes odd.csv", "line 2: \"two\" is no number"),
+        ("--boxes others.csv", "none of its pictures has a single box"),
+        ("--boxes boxes.csv --no-face absent", "cannot read absent"),
+    ] {
+        let output = run(folder.path(), &format!("{options} {arguments} --out b.safetensors"));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {log}");
+        assert!(log.contains(message), "{arguments}: {log}");
+    }
+}
