@@ -16,6 +16,18 @@ pub struct Rect {
     pub height: f32,
 }
 
+impl Rect {
+    /// Intersection over union with another rectangle, from 0 to 1.
+    pub fn overlap(self, other: Self) -> f32 {
+        let shared =
+            |a: f32, a_len: f32, b: f32, b_len: f32| ((a + a_len).min(b + b_len) - a.max(b)).max(0.0);
+        let both = shared(self.x, self.width, other.x, other.width)
+            * shared(self.y, self.height, other.y, other.height);
+        let either = self.width * self.height + other.width * other.height - both;
+        if either > 0.0 { both / either } else { 0.0 }
+    }
+}
+
 /// How samples of a component lie along one direction of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
@@ -91,6 +103,29 @@ impl Color {
             }
         }
         self
+    }
+
+    /// How components become brightness alone, three times over. Where the first component is
+    /// brightness already, no other one is read; red, green and blue get the weights of ITU-R BT.601.
+    pub fn brightness(&self) -> Self {
+        let [red, green, blue] = self.matrix;
+        if red[0] != green[0] || green[0] != blue[0] {
+            return self.weighted([0.299, 0.587, 0.114]);
+        }
+        // Weights under which the differences of colour cancel out.
+        let share = |of_green: f32, own: f32| if own == 0.0 { 0.0 } else { -of_green / own };
+        let weights = [share(green[2], red[2]), 1.0, share(green[1], blue[1])];
+        let sum: f32 = weights.iter().sum();
+        let mut color = self.weighted(weights.map(|weight| weight / sum));
+        color.matrix = [[red[0], 0.0, 0.0]; 3];
+        color
+    }
+
+    /// A weighted sum of red, green and blue, three times over.
+    fn weighted(&self, weights: [f32; 3]) -> Self {
+        let sum = |of: &dyn Fn(usize) -> f32| (0..3).map(|row| weights[row] * of(row)).sum::<f32>();
+        let row = [0, 1, 2].map(|component| sum(&|row| self.matrix[row][component]));
+        Self { matrix: [row; 3], offset: [sum(&|row| self.offset[row]); 3] }
     }
 
     /// Whether red, green or blue depends on this component.
@@ -169,6 +204,16 @@ impl Cropper {
     /// If `output` has another length, or a component's plane is shorter than it says.
     pub fn crop(&mut self, picture: &Picture, region: Rect, output: &mut [u8]) {
         assert_eq!(output.len(), 3 * self.width * self.height, "output is not three planes");
+        pulp::Arch::new().dispatch(Crop { cropper: self, picture, region, output });
+    }
+
+    /// As [`Cropper::crop`], but only the brightness (height × width bytes).
+    ///
+    /// # Panics
+    /// If `output` has another length, or a component's plane is shorter than it says.
+    pub fn crop_grey(&mut self, picture: &Picture, region: Rect, output: &mut [u8]) {
+        assert_eq!(output.len(), self.width * self.height, "output is not one plane");
+        let picture = &Picture { color: picture.color.brightness(), ..*picture };
         pulp::Arch::new().dispatch(Crop { cropper: self, picture, region, output });
     }
 

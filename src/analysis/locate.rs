@@ -1,7 +1,8 @@
 //! Where in a picture to look.
 
-use super::crop::{Picture, Rect};
-use crate::model::Region;
+use super::crop::{Cropper, Picture, Rect};
+use crate::model::{Detector, FaceWeights, HeadAnswer, Region, Result};
+use crate::ops::Isa;
 
 /// The part of `picture` that `region` means.
 pub fn region(picture: &Picture, region: Region) -> Rect {
@@ -30,6 +31,154 @@ pub fn face_square(face: Rect, margin: f32, pixel_aspect: f32) -> Rect {
     let width = side / pixel_aspect;
     let (x, y) = (face.x + face.width / 2.0, face.y + face.height / 2.0);
     Rect { x: x - width / 2.0, y: y - side / 2.0, width, height: side }
+}
+
+/// Finds the faces in pictures of any size and format. Keeps its buffers, so that one used for frame
+/// after frame allocates nothing.
+pub struct Locator {
+    detector: Detector,
+    threshold: f32,
+    view: View,
+    cropper: Cropper,
+    /// The picture shrunk, and the same with its edges going on as far as the network wants it.
+    small: Vec<u8>,
+    padded: Vec<u8>,
+    candidates: Vec<Detection>,
+}
+
+/// How a picture is brought before the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct View {
+    width: usize,
+    height: usize,
+    padded: [usize; 2],
+}
+
+/// Faces that are compared with each other, at most: those with the highest scores.
+const MOST_CANDIDATES: usize = 256;
+
+impl Locator {
+    /// # Errors
+    /// Where a tensor that the weights' architecture needs is missing or has another shape.
+    pub fn new(weights: &FaceWeights) -> Result<Self> {
+        Self::with_isa(weights, Isa::best())
+    }
+
+    /// As [`Locator::new`], with the instructions of `isa`: for tests and measurements.
+    ///
+    /// # Panics
+    /// If the machine does not have `isa`.
+    pub fn with_isa(weights: &FaceWeights, isa: Isa) -> Result<Self> {
+        Ok(Self {
+            detector: Detector::new(weights, isa)?,
+            threshold: weights.metadata.threshold,
+            view: View { width: 1, height: 1, padded: [0; 2] },
+            cropper: Cropper::new(1, 1),
+            small: Vec::new(),
+            padded: Vec::new(),
+            candidates: Vec::new(),
+        })
+    }
+
+    /// Sets from which score on there is a face, from 0 to 1.
+    pub fn set_threshold(&mut self, threshold: f32) {
+        self.threshold = threshold;
+    }
+
+    /// Replaces `found` by the faces of a picture, the highest score first.
+    ///
+    /// # Errors
+    /// Where there is no memory for pictures of this shape.
+    pub fn locate(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<()> {
+        let [_, _, side] = self.detector.metadata().architecture.input;
+        let view = View::new(picture, side, self.detector.multiple());
+        if view != self.view {
+            self.cropper = Cropper::new(view.width, view.height);
+            self.small.resize(view.width * view.height, 0);
+            self.padded.resize(view.padded.iter().product(), 0);
+            self.view = view;
+        }
+        self.cropper.crop_grey(picture, picture.bounds(), &mut self.small);
+        pad(&self.small, view, &mut self.padded);
+        self.detector.run(&self.padded, view.padded)?;
+
+        self.candidates.clear();
+        let scale = [picture.width as f32 / view.width as f32, picture.height as f32 / view.height as f32];
+        for head in self.detector.answers() {
+            decode(head, self.threshold, scale, &mut self.candidates);
+        }
+        self.candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
+        self.candidates.truncate(MOST_CANDIDATES);
+        suppress(&self.candidates, self.detector.metadata().overlap, found);
+        Ok(())
+    }
+}
+
+impl View {
+    /// The picture as displayed with its longer side no longer than `side`, filled up to sides that
+    /// divide by `multiple`.
+    fn new(picture: &Picture, side: usize, multiple: usize) -> Self {
+        let (width, height) = (picture.width as f32 * picture.pixel_aspect, picture.height as f32);
+        let scale = (side as f32 / width.max(height)).min(1.0);
+        let pixels = |length: f32| ((length * scale).round() as usize).clamp(1, side);
+        let (width, height) = (pixels(width), pixels(height));
+        Self { width, height, padded: [height, width].map(|len| len.next_multiple_of(multiple)) }
+    }
+}
+
+/// Copies a picture and lets its right and lower edge go on.
+fn pad(small: &[u8], view: View, padded: &mut [u8]) {
+    let columns = view.padded[1];
+    let (rows, below) = padded.split_at_mut(view.height * columns);
+    for (row, line) in rows.chunks_exact_mut(columns).zip(small.chunks_exact(view.width)) {
+        let (inside, beyond) = row.split_at_mut(view.width);
+        inside.copy_from_slice(line);
+        beyond.fill(line[view.width - 1]);
+    }
+    let last = &rows[rows.len() - columns..];
+    below.chunks_exact_mut(columns).for_each(|row| row.copy_from_slice(last));
+}
+
+/// Adds the faces that a head sees with at least this score, in pixels of the picture.
+fn decode(head: HeadAnswer, threshold: f32, scale: [f32; 2], found: &mut Vec<Detection>) {
+    let area = head.rows * head.columns;
+    let stride = head.stride as f32;
+    let least = (threshold / (1.0 - threshold)).ln();
+    for (place, &logit) in head.values[..area].iter().enumerate() {
+        if logit.is_nan() || logit < least {
+            continue;
+        }
+        let value = |index: usize| head.values[index * area + place];
+        let place = [(place % head.columns) as f32 + 0.5, (place / head.columns) as f32 + 0.5];
+        let point =
+            |index: usize| [0, 1].map(|axis| (place[axis] + value(index + axis)) * stride * scale[axis]);
+        let size = [0, 1].map(|axis| value(3 + axis).clamp(-6.0, 6.0).exp() * stride * scale[axis]);
+        let middle = point(1);
+        let detection = Detection {
+            rect: Rect {
+                x: middle[0] - size[0] / 2.0,
+                y: middle[1] - size[1] / 2.0,
+                width: size[0],
+                height: size[1],
+            },
+            score: 1.0 / (1.0 + (-logit).exp()),
+            landmarks: [5, 7, 9, 11, 13].map(point),
+        };
+        let Rect { x, y, width, height } = detection.rect;
+        if [x, y, width, height].iter().chain(detection.landmarks.as_flattened()).all(|x| x.is_finite()) {
+            found.push(detection);
+        }
+    }
+}
+
+/// Keeps of candidates in descending order of score those that no better one overlaps.
+fn suppress(candidates: &[Detection], most: f32, found: &mut Vec<Detection>) {
+    found.clear();
+    for candidate in candidates {
+        if found.iter().all(|better| better.rect.overlap(candidate.rect) < most) {
+            found.push(candidate.clone());
+        }
+    }
 }
 
 /// The largest square in the middle, as displayed: pixels that aren't square make it a rectangle

@@ -27,7 +27,7 @@ impl Classifier {
     pub fn new(weights: &Weights, device: &Device) -> Result<Self> {
         let metadata = weights.metadata.clone();
         let backend = if device.is_cpu() {
-            Backend::Cpu(Box::new(engine(weights, Isa::best())?))
+            Backend::Cpu(Box::new(cpu(weights, Isa::best())?))
         } else {
             let tensors = VarBuilder::from_tensors(weights.tensors.clone(), candle_core::DType::F32, device);
             let network = Network::new(&metadata.architecture, &tensors)?;
@@ -41,7 +41,7 @@ impl Classifier {
     /// # Panics
     /// If the machine does not have `isa`.
     pub fn with_isa(weights: &Weights, isa: Isa) -> Result<Self> {
-        let backend = Backend::Cpu(Box::new(engine(weights, isa)?));
+        let backend = Backend::Cpu(Box::new(cpu(weights, isa)?));
         Ok(Self { metadata: weights.metadata.clone(), backend })
     }
 
@@ -77,6 +77,11 @@ impl Classifier {
         }
         Ok(())
     }
+}
+
+fn cpu(weights: &Weights, isa: Isa) -> Result<Engine> {
+    let Metadata { ref architecture, scale, offset, .. } = weights.metadata;
+    engine(architecture, [scale, offset], &weights.tensors, None, isa)
 }
 
 fn input(metadata: &Metadata, pictures: &[u8], device: &Device) -> Result<Tensor> {

@@ -1,29 +1,39 @@
 //! A network of an [`Architecture`] for the CPU, as [`ops::inference`] wants to have it.
 
-use candle_core::{Device, Tensor};
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::architecture::{Architecture, Block, Shape};
 use super::error::{Error, Result};
 use super::network::NORM_EPSILON;
-use super::weights::Weights;
 use crate::ops::Isa;
 use crate::ops::inference::{Engine, Layer, Norm};
 
+/// An engine for pictures of `size` (height, width), or of the architecture's own size.
+///
 /// # Errors
 /// Where the architecture is not sound, or a tensor is missing or of another shape.
-pub(super) fn engine(weights: &Weights, isa: Isa) -> Result<Engine> {
-    let metadata = &weights.metadata;
-    let Architecture { input, blocks } = &metadata.architecture;
-    let tensors = VarBuilder::from_tensors(weights.tensors.clone(), candle_core::DType::F32, &Device::Cpu);
-    let shapes = metadata.architecture.shapes()?;
-    let layers = blocks
+pub(super) fn engine(
+    architecture: &Architecture,
+    affine: [f32; 2],
+    tensors: &HashMap<String, Tensor>,
+    size: Option<[usize; 2]>,
+    isa: Isa,
+) -> Result<Engine> {
+    let tensors = VarBuilder::from_tensors(tensors.clone(), DType::F32, &Device::Cpu);
+    let shapes = architecture.shapes()?;
+    let layers = architecture
+        .blocks
         .iter()
         .zip(shapes)
         .enumerate()
         .map(|(index, (block, shape))| layer(*block, shape, &tensors.pp(index)))
         .collect::<Result<Vec<_>>>()?;
-    Engine::new(*input, [metadata.scale, metadata.offset], &layers, isa)
+    let [channels, height, width] = architecture.input;
+    let [height, width] = size.unwrap_or([height, width]);
+    Engine::new([channels, height, width], affine, &layers, isa)
         .map_err(|error| Error::Architecture(error.to_string()))
 }
 
@@ -47,6 +57,10 @@ fn layer(block: Block, input: Shape, tensors: &VarBuilder) -> Result<Layer> {
             relu,
         },
         (Block::Flatten, _) => Layer::Flatten,
+        (Block::Head { filters }, Shape::Picture { channels, .. }) => Layer::Head {
+            weight: values(tensors.get((filters, channels, 1, 1), "weight")?)?,
+            bias: values(tensors.get(filters, "bias")?)?,
+        },
         (block, shape) => unreachable!("shapes() let {block:?} take {shape:?}"),
     })
 }

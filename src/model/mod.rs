@@ -2,6 +2,7 @@
 
 mod architecture;
 mod classifier;
+mod detector;
 mod device;
 mod engine;
 mod error;
@@ -10,6 +11,7 @@ mod weights;
 
 pub use architecture::{Architecture, Block, FACE_VALUES, Shape};
 pub use classifier::Classifier;
+pub use detector::{Detector, HeadAnswer};
 pub use device::DeviceChoice;
 pub use error::{Error, Result};
 pub use network::{BatchStatistics, Network, initial_tensors};

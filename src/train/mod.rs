@@ -20,7 +20,7 @@ mod split;
 
 pub use dataset::{Catalog, Dataset, Sample, Skipped, View, last_component};
 pub use error::{Error, Result};
-pub use face::{Face, FaceData, FaceRecord, Faces, Picture, Plane, Scene};
+pub use face::{Face, FaceData, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally};
 pub use fit::{EpochResult, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;
 pub use metrics::{CLASSES, Confusion, wilson};

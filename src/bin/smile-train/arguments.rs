@@ -130,6 +130,15 @@ pub struct EvalArguments {
     /// Pictures to measure on; parts are those that the weights were trained with
     #[arg(long, value_enum, default_value = "all", value_name = "PART")]
     pub split: Part,
+    /// With a face locator's weights: table of faces, as for training
+    #[arg(long, value_name = "FILE.csv")]
+    pub boxes: Option<PathBuf>,
+    /// With a face locator's weights: folder or tar archive of pictures without faces
+    #[arg(long, value_name = "DIR")]
+    pub no_face: Option<PathBuf>,
+    /// With a face locator's weights: write the frames that it is measured on here, with truth.csv
+    #[arg(long, value_name = "DIR")]
+    pub frames: Option<PathBuf>,
     /// Part of each picture to look at, if not what the weights say
     #[arg(long, value_enum)]
     pub region: Option<RegionArgument>,

@@ -5,19 +5,22 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use gstsmile::model::{Classifier, Weights};
+use gstsmile::model::{Classifier, FaceWeights, Weights};
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, Record, Result, Sample, View, last_component,
 };
 
 use crate::arguments::{EvalArguments, Part};
-use crate::{limit_threads, print, terminal};
+use crate::{eval_face, limit_threads, print, terminal};
 
 /// Measures as told.
 pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     limit_threads(arguments.threads);
     for path in arguments.json.iter().chain(&arguments.predictions) {
         train::check_file(path)?;
+    }
+    if let Ok(weights) = FaceWeights::read(&arguments.model) {
+        return eval_face::run(arguments, &weights);
     }
     let weights = Weights::read(&arguments.model)?;
     let mut classifier = Classifier::new(&weights, &arguments.device.open()?)?;

@@ -1,5 +1,6 @@
 //! Training a face locator.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -23,7 +24,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     files.check_checkpoint(arguments.resume)?;
 
     let recipe = arguments.recipe();
-    let data = read(arguments)?;
+    let data = read(&arguments.data, arguments.boxes.as_deref(), arguments.no_face.as_deref())?;
     let split = arguments.split();
     let parts = data.parts(split);
     let mut metadata = FaceMetadata::new(recipe.architecture.clone());
@@ -74,14 +75,15 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(arguments: &TrainArguments) -> Result<FaceData> {
-    let Some(boxes) = &arguments.boxes else {
+/// Reads pictures, their boxes and pictures without faces behind a progress bar.
+pub fn read(data: &Path, boxes: Option<&Path>, no_face: Option<&Path>) -> Result<FaceData> {
+    let Some(boxes) = boxes else {
         return Err(Error::Mismatch(
-            "--preset face learns from boxes: give their table with --boxes FILE.csv".into(),
+            "a face locator is about boxes: give their table with --boxes FILE.csv".into(),
         ));
     };
     let bar = ProgressBar::no_length();
-    let data = FaceData::read(&arguments.data, boxes, arguments.no_face.as_deref(), |count| {
+    let data = FaceData::read(data, boxes, no_face, |count| {
         bar.set_length(count as u64);
         bar.inc(1);
     });

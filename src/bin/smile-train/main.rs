@@ -3,6 +3,7 @@
 mod arguments;
 mod command;
 mod eval;
+mod eval_face;
 mod face;
 mod info;
 mod terminal;

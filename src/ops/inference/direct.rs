@@ -22,7 +22,7 @@ pub struct Direct {
 
 impl Direct {
     /// For `kernel` (filters × channels × `size` × `size`) over pictures as in `input`, whose frame
-    /// is `size` / 2 wide.
+    /// is at least `size` / 2 wide.
     pub fn new(
         kernel: &[f32],
         filters: usize,
@@ -56,9 +56,12 @@ impl Direct {
     ) {
         let line_len = self.width * to.stride;
         let rows = if self.pool { 2 } else { 1 };
+        // The frame may be wider than this kernel needs.
+        let skip = from.margin - self.size / 2;
         for y in 0..to.height {
             for (row, line) in self.sums.values_mut().chunks_exact_mut(line_len).enumerate() {
-                let first = (y * rows + row) * self.stride * from.row_len();
+                let above = (y * rows + row) * self.stride + skip;
+                let first = above * from.row_len() + skip * from.stride;
                 let mut product = Row {
                     packed: &self.packed,
                     input: &input[first..],

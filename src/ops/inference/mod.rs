@@ -52,6 +52,14 @@ pub enum Layer {
         bias: Vec<f32>,
         relu: bool,
     },
+    /// A 1×1 convolution whose result is an answer; the next layer reads what it reads. A network
+    /// with heads has no rows, and ends in one.
+    Head {
+        /// Filters × channels.
+        weight: Vec<f32>,
+        /// One value a filter.
+        bias: Vec<f32>,
+    },
 }
 
 /// Batch normalisation with its running averages; one value a channel.
@@ -70,8 +78,9 @@ pub struct Engine {
     isa: Isa,
     load: Load,
     convs: Vec<Conv>,
-    /// What each convolution reads.
+    /// What each convolution reads, and where there are heads what the last one gives.
     pictures: Vec<Buffer>,
+    heads: Vec<Head>,
     denses: Vec<Dense>,
     /// What each dense layer reads, [`ROWS`] times, and at the end the answer.
     rows: Vec<Buffer>,
@@ -86,6 +95,16 @@ struct Conv {
     input: Layout,
     output: Layout,
     finish: Finish,
+}
+
+/// A convolution beside the others, with an answer for its result.
+#[derive(Debug)]
+struct Head {
+    conv: Conv,
+    /// Which of the engine's pictures it reads.
+    picture: usize,
+    result: Buffer,
+    output: plan::Output,
 }
 
 #[derive(Debug)]
@@ -115,11 +134,20 @@ impl Engine {
 
     /// Values that one picture gives.
     pub fn output_len(&self) -> usize {
-        self.output.len()
+        match self.heads.is_empty() {
+            true => self.output.len(),
+            false => self.heads.iter().map(|head| head.output.len()).sum(),
+        }
+    }
+
+    /// Channels, height and width of each head's answer; empty for a network without heads.
+    pub fn heads(&self) -> impl Iterator<Item = [usize; 3]> {
+        self.heads.iter().map(|head| head.output.shape())
     }
 
     /// Runs the network on `pictures`, bytes of channels × height × width one after the other, and
-    /// writes the answer to each into `outputs`: a row, or a picture of channels × height × width.
+    /// writes the answer to each into `outputs`: a row, or a picture of channels × height × width,
+    /// or such a picture from each head.
     ///
     /// # Panics
     /// If `pictures` is not a whole number of pictures or `outputs` has not room for the answers.
@@ -127,9 +155,31 @@ impl Engine {
         let count = pictures.len() / self.input_len();
         assert_eq!(pictures.len(), count * self.input_len(), "part of a picture");
         assert_eq!(outputs.len(), count * self.output_len(), "room for the answers");
+        if !self.heads.is_empty() {
+            let outputs = outputs.chunks_exact_mut(self.output_len());
+            return pictures.chunks_exact(self.input_len()).zip(outputs).for_each(|(picture, outputs)| {
+                self.run_heads(picture, outputs);
+            });
+        }
         let pictures = pictures.chunks(ROWS * self.input_len());
         for (pictures, outputs) in pictures.zip(outputs.chunks_mut(ROWS * self.output_len())) {
             self.run_some(pictures, outputs);
+        }
+    }
+
+    fn run_heads(&mut self, picture: &[u8], mut outputs: &mut [f32]) {
+        let isa = self.isa;
+        isa.dispatch(RunLoad { load: &self.load, picture, output: self.pictures[0].values_mut() });
+        for (index, conv) in self.convs.iter_mut().enumerate() {
+            let (input, output) = self.pictures.split_at_mut(index + 1);
+            isa.dispatch(RunConv { conv, input: input[index].values(), output: output[0].values_mut() });
+        }
+        for Head { conv, picture, result, output } in &mut self.heads {
+            let input = self.pictures[*picture].values();
+            isa.dispatch(RunConv { conv, input, output: result.values_mut() });
+            let (answer, rest) = outputs.split_at_mut(output.len());
+            output.write(result.values(), answer);
+            outputs = rest;
         }
     }
 

@@ -9,7 +9,7 @@ use super::direct::Direct;
 use super::finish::Finish;
 use super::load::Load;
 use super::winograd::{TILE, Winograd};
-use super::{Conv, Engine, Isa, Layer, Method, Norm, ROWS};
+use super::{Conv, Engine, Head, Isa, Layer, Method, Norm, ROWS};
 
 /// How the answers lie in the last of the engine's rows.
 #[derive(Debug)]
@@ -19,7 +19,11 @@ pub struct Output {
 
 impl Output {
     pub fn len(&self) -> usize {
-        self.layout.channels * self.layout.height * self.layout.width
+        self.shape().iter().product()
+    }
+
+    pub fn shape(&self) -> [usize; 3] {
+        [self.layout.channels, self.layout.height, self.layout.width]
     }
 
     pub fn write(&self, rows: &[f32], outputs: &mut [f32]) {
@@ -52,31 +56,76 @@ pub fn plan(input: [usize; 3], affine: [f32; 2], layers: &[Layer], isa: Isa) -> 
     if input.contains(&0) {
         bail!("a picture of {input:?}");
     }
-    let pictures = layers.iter().take_while(|layer| matches!(layer, Layer::Conv { .. })).count();
-    let (convs, rest) = layers.split_at(pictures);
-    let layouts = layouts(input, convs, lanes)?;
+    let pictures =
+        layers.iter().take_while(|layer| matches!(layer, Layer::Conv { .. } | Layer::Head { .. })).count();
+    let (all, rest) = layers.split_at(pictures);
+    let convs: Vec<&Layer> = all.iter().filter(|layer| matches!(layer, Layer::Conv { .. })).collect();
+    let pictures = convs.len();
+    let layouts = layouts(input, &convs, lanes)?;
     let first = layouts[0];
     let last = layouts[pictures];
-    let load = Load::new(load_affine(affine, input[0], convs.first())?, first);
+    let load = Load::new(load_affine(affine, input[0], convs.first().copied())?, first);
+    let heads = heads(all, rest, &layouts, lanes)?;
     let convs = convs
         .iter()
         .enumerate()
         .map(|(index, conv)| {
-            let after = convs.get(index + 1);
+            let after = convs.get(index + 1).copied();
             Conv::new(conv, after, [layouts[index], layouts[index + 1]], lanes)
                 .map_err(|error| candle_core::Error::msg(format!("layer {index}: {error}")))
         })
         .collect::<Result<_>>()?;
     let (denses, output) = denses(last, rest, lanes)?;
+    let pictures = pictures + usize::from(!heads.is_empty());
     let pictures =
         layouts[..pictures].iter().map(|layout| Buffer::new(layout.len())).collect::<Result<_>>()?;
     let lens = std::iter::once(last.len()).chain(denses.iter().map(Dense::padded_units));
     let rows = lens.map(|len| Buffer::new(ROWS * len)).collect::<Result<_>>()?;
-    Ok(Engine { isa, load, convs, pictures, denses, rows, last, output: Output { layout: output } })
+    let output = Output { layout: output };
+    Ok(Engine { isa, load, convs, pictures, heads, denses, rows, last, output })
+}
+
+/// The heads among `layers`, which `rest` follows.
+fn heads(layers: &[Layer], rest: &[Layer], layouts: &[Layout], lanes: usize) -> Result<Vec<Head>> {
+    let (mut picture, mut heads) = (0, Vec::new());
+    for (index, layer) in layers.iter().enumerate() {
+        let Layer::Head { weight, bias } = layer else {
+            picture += 1;
+            continue;
+        };
+        let input = layouts[picture];
+        if bias.is_empty() || weight.len() != bias.len() * input.channels {
+            bail!(
+                "layer {index}: {} weights for {} filters of {} channels",
+                weight.len(),
+                bias.len(),
+                input.channels
+            );
+        }
+        if layers.get(index + 1).and_then(norm_of).is_some() {
+            bail!("layer {index}: a head must not read what is normalised for the next layer");
+        }
+        let stride = bias.len().next_multiple_of(lanes);
+        let output = Layout::new([bias.len(), input.height, input.width], stride);
+        let direct = Direct::new(weight, bias.len(), [1, 1], false, input, lanes)?;
+        let finish = Finish::new(bias, false, None, stride)?;
+        let conv = Conv { method: Method::Direct(direct), input, output, finish };
+        heads.push(Head {
+            conv,
+            picture,
+            result: Buffer::new(output.len())?,
+            output: Output { layout: output },
+        });
+    }
+    match layers.last() {
+        Some(Layer::Head { .. }) if rest.is_empty() && picture > 0 => Ok(heads),
+        _ if heads.is_empty() => Ok(heads),
+        _ => bail!("a network with heads ends in one and begins with a convolution"),
+    }
 }
 
 /// How the picture lies before each convolution and after the last.
-fn layouts(input: [usize; 3], convs: &[Layer], lanes: usize) -> Result<Vec<Layout>> {
+fn layouts(input: [usize; 3], convs: &[&Layer], lanes: usize) -> Result<Vec<Layout>> {
     let mut layouts = vec![Layout::new(input, input[0])];
     for (index, conv) in convs.iter().enumerate() {
         let Layer::Conv { kernel, bias, size, stride, pool, .. } = conv else { continue };

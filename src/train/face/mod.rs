@@ -1,6 +1,7 @@
 //! Learning where faces are.
 
 mod data;
+mod measure;
 mod picture;
 mod record;
 mod scene;
@@ -17,6 +18,7 @@ use super::recipe::Recipe;
 use crate::model::{self, Block, FaceMetadata};
 
 pub use data::{Face, FaceData, Picture};
+pub use measure::{Tally, Truth, frames, tally};
 pub use picture::Plane;
 pub use record::FaceRecord;
 pub use scene::Scene;

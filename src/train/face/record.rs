@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::data::FaceData;
+use crate::train::error::{Error, Result};
 use crate::train::recipe::{Preset, Recipe};
 use crate::train::split::{Parts, Split};
 
@@ -55,14 +56,36 @@ impl FaceRecord {
         }
     }
 
+    /// # Errors
+    /// [`Error::Mismatch`] where weights don't say how they came about.
+    pub fn from_metadata(training: &BTreeMap<String, Value>) -> Result<Self> {
+        let fields = training.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        serde_json::from_value(Value::Object(fields)).map_err(|error| {
+            Error::Mismatch(format!("these weights don't say how smile-train made them ({error})"))
+        })
+    }
+
+    /// The parts of the data that the weights were trained with.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where this is other data.
+    pub fn parts(&self, data: &FaceData) -> Result<Parts> {
+        let parts = data.parts(self.split);
+        let now = Self::new(String::new(), data, self.split, &parts, &self.recipe);
+        let sizes = |record: &Self| [record.training, record.validation, record.test];
+        match sizes(&now) == sizes(self) {
+            true => Ok(parts),
+            false => Err(Error::Mismatch(format!(
+                "--split: the weights were trained on {:?} pictures (with a face, without), this is other data with {:?}; use the same data, or --split all",
+                self.training, now.training
+            ))),
+        }
+    }
+
     /// As [`crate::model::FaceMetadata::training`] holds it.
     pub fn to_metadata(&self) -> BTreeMap<String, Value> {
         match serde_json::to_value(self) {
-            Ok(Value::Object(mut fields)) => {
-                // It stands beside already.
-                fields.remove("architecture");
-                fields.into_iter().collect()
-            }
+            Ok(Value::Object(fields)) => fields.into_iter().collect(),
             other => unreachable!("a record is plain data, not {other:?}"),
         }
     }

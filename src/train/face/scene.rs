@@ -210,7 +210,7 @@ impl Scene {
         let (unclear, new) = (&mut self.unclear, new_face);
         self.faces.retain(|face| {
             let hidden = hidden(face.rect);
-            let near = overlap(face.rect, new) > 0.2;
+            let near = face.rect.overlap(new) > 0.2;
             if (hidden > 0.35 || near) && hidden < 0.9 {
                 unclear.push(face.rect);
             }
@@ -249,11 +249,4 @@ fn around(face: Rect, bounds: Rect, rng: &mut ChaCha8Rng) -> Rect {
     let right = side(face.x + face.width, face.width, bounds.width.max(face.x + face.width + 1e-3));
     let bottom = side(face.y + face.height, face.height, bounds.height.max(face.y + face.height + 1e-3));
     Rect { x: left, y: top, width: right - left, height: bottom - top }
-}
-
-/// Intersection over union.
-pub fn overlap(a: Rect, b: Rect) -> f32 {
-    let shared = |a: f32, a_len: f32, b: f32, b_len: f32| ((a + a_len).min(b + b_len) - a.max(b)).max(0.0);
-    let both = shared(a.x, a.width, b.x, b.width) * shared(a.y, a.height, b.y, b.height);
-    both / (a.width * a.height + b.width * b.height - both).max(f32::MIN_POSITIVE)
 }

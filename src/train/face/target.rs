@@ -204,7 +204,7 @@ impl Place<'_> {
             width,
             height,
         };
-        super::scene::overlap(rect(x, y, width, height), rect(face[0], face[1], face[2], face[3]))
+        rect(x, y, width, height).overlap(rect(face[0], face[1], face[2], face[3]))
     }
 
     /// Cross-entropy of the score with `quality`, weighted by the square of their difference.
