@@ -117,6 +117,31 @@ fn the_program_trains_and_says_what_on() {
     assert!(training["command"].as_str().unwrap().contains("--no-face things"), "{training:?}");
     assert!(!fs::exists(folder.path().join("a.safetensors.checkpoint")).unwrap());
 
+    let measure = "eval --model a.safetensors --data faces --boxes boxes.csv --no-face things";
+    let output =
+        run(folder.path(), &format!("{measure} --split validation --json results.json --frames frames"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("results.json")).unwrap()).unwrap();
+    let results = results["results"].as_array().unwrap();
+    let count = |group: &str, what: &str| {
+        results.iter().find(|tally| tally["group"] == group).map_or(0, |tally| tally[what].as_u64().unwrap())
+    };
+    // Of ten faces and four things a fifth is kept for tests, and of the rest three in ten.
+    let groups = ["portraits", "height 12 %", "height 100 %", "no face"];
+    assert_eq!(groups.map(|group| count(group, "pictures")), [2, 2, 2, 1]);
+    assert_eq!(groups.map(|group| count(group, "faces")), [2, 2, 2, 0]);
+    let truth = fs::read_to_string(folder.path().join("frames/truth.csv")).unwrap();
+    assert_eq!(truth.lines().count(), 1 + 2 * 9 + 1, "{truth}");
+    for line in truth.lines().skip(1) {
+        image::open(folder.path().join("frames").join(line.split(',').next().unwrap())).unwrap();
+    }
+    put(folder.path(), "more/files/00.png", encoded(&face(0, true), ImageFormat::Png));
+    let other = measure.replace("--data faces", "--data more");
+    let output = run(folder.path(), &format!("{other} --split test"));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && log.contains("--split all"), "{log}");
+
     put(folder.path(), "poor.csv", "file,x,y,w,h\n00.png,1,2,3,4\n");
     put(folder.path(), "odd.csv", format!("{HEAD}00.png,1,two,{},1\n", &BOX[6..]));
     put(folder.path(), "others.csv", format!("{HEAD}elsewhere.png,{BOX},1\n"));
