@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 /// Changes brightness, contrast, gamma and the light's direction.
 pub fn light(pixels: &mut [u8], width: usize, rng: &mut impl Rng) {
     let gamma = normal(rng, 0.25).exp();
-    let gain = if chance(rng, 0.12) { rng.random_range(0.2..0.6) } else { normal(rng, 0.2).exp() };
+    let gain = if chance(rng, 0.1) { rng.random_range(0.25..0.6) } else { normal(rng, 0.2).exp() };
     let shift = normal(rng, 12.0);
     // Light from one side: a factor that falls along a direction.
     let fall = if chance(rng, 0.25) { rng.random_range(0.2..0.9) } else { 0.0 };

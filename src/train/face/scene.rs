@@ -40,7 +40,7 @@ impl Stock<'_> {
             self.decoy(&mut scene, rng);
         }
         if main.face.is_some() {
-            let others = *[0, 0, 0, 0, 0, 1, 1, 2, 3, 4].choose(rng).unwrap_or(&0);
+            let others = *[0, 0, 0, 1, 2, 3, 4, 5].choose(rng).unwrap_or(&0);
             // The later ones may cover those before, so the main one comes last.
             for _ in 0..others {
                 if let Some(other) = self.faces.choose(rng) {
@@ -223,17 +223,15 @@ impl Scene {
         let Plane { width, pixels, .. } = &mut self.plane;
         let width = *width;
         augment::light(pixels, width, rng);
-        if chance(rng, 0.3) {
+        if chance(rng, 0.25) {
             let directions = *[[true, true], [true, true], [true, false], [false, true]].choose(rng).unwrap();
-            for _ in 0..rng.random_range(1..=3) {
-                augment::blur(pixels, width, directions);
-            }
+            augment::blur(pixels, width, directions);
         }
-        if chance(rng, 0.5) {
-            augment::noise(pixels, rng.random_range(0.0..9.0), rng);
+        if chance(rng, 0.4) {
+            augment::noise(pixels, rng.random_range(0.0..8.0), rng);
         }
         if chance(rng, 0.2) {
-            augment::jpeg(pixels, width, rng.random_range(15..80));
+            augment::jpeg(pixels, width, rng.random_range(25..90));
         }
     }
 }

@@ -127,8 +127,9 @@ fn wanted(scene: &Scene, grid: Grid, [finest, coarsest]: [bool; 2], [x, y]: [f32
 
 /// Compares the heads' `answers` (batch × values × rows × columns each) with what they are to be.
 ///
-/// The score learns the overlap of its place's box with the face, places weighted by how wrong they
-/// are: quality focal loss (Li et al. 2020, β = 2, weights taken as constants). Boxes and landmarks
+/// The score learns whether its place's box fits the face: 1 from an intersection over union of one
+/// half on, less in proportion below. Places weigh by how wrong they are: quality focal loss (Li et
+/// al. 2020, β = 2, weights taken as constants). Boxes and landmarks
 /// learn by their error as a share of the face's size. All is divided by the number of places that
 /// answer for a face.
 pub fn judge(targets: &[Target], answers: &[Vec<f32>]) -> Verdict {
@@ -157,7 +158,7 @@ pub fn judge(targets: &[Target], answers: &[Vec<f32>]) -> Verdict {
                 let mut place = Place { grid: map.grid, place, values, gradients, scale: 1.0 / count as f32 };
                 verdict.loss += match wanted {
                     Wanted::Face(face) => {
-                        let quality = place.overlap(&target.faces[face]);
+                        let quality = (2.0 * place.overlap(&target.faces[face])).min(1.0);
                         place.judge_face(&target.faces[face]) + place.judge_score(quality)
                     }
                     _ => place.judge_score(0.0),
