@@ -21,6 +21,8 @@ use crate::train::source::Source;
 const FRAME: [u32; 2] = [640, 480];
 /// Heights of faces in such frames, as shares of the frame's.
 const SHARES: [f32; 8] = [0.12, 0.16, 0.2, 0.25, 0.35, 0.5, 0.7, 1.0];
+/// Portraits that are put into frames, at most: an even choice of those given.
+const MOST_FRAMED: usize = 250;
 /// Bands of the head's turn to the side and of its tilt, in degrees either way.
 const YAWS: [f32; 4] = [0.0, 10.0, 20.0, 30.0];
 const ROLLS: [f32; 3] = [0.0, 10.0, 20.0];
@@ -129,6 +131,7 @@ pub fn frames(
             Some((picture.name.clone(), image))
         })
         .collect();
+    let every = faces.len().div_ceil(MOST_FRAMED);
     faces.par_iter().enumerate().for_each(|(index, picture)| {
         let (Some(face), Ok(image)) = (picture.face, dataset::read(&source, &picture.name)) else { return };
         let mut groups = vec!["portraits".to_string()];
@@ -136,7 +139,8 @@ pub fn frames(
             groups.extend([band("yaw", &YAWS, yaw), band("roll", &ROLLS, roll)]);
         }
         let stem = picture.name.rsplit('/').next().unwrap_or(&picture.name);
-        for (row, &share) in SHARES.iter().enumerate() {
+        let shares = if index % every == 0 { &SHARES[..] } else { &[] };
+        for (row, &share) in shares.iter().enumerate() {
             let mut rng = ChaCha8Rng::seed_from_u64((index * SHARES.len() + row) as u64);
             let background = (!empty.is_empty()).then(|| &empty[index % empty.len()].1);
             let (frame, face) = put(&image, face.rect, share, background, &mut rng);
