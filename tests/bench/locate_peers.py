@@ -19,7 +19,7 @@ parser.add_argument("frames", type=pathlib.Path)
 parser.add_argument("--yunet")
 parser.add_argument("--csv", action="append", default=[])
 arguments = parser.parse_args()
-cv2.setNumThreads(2)
+cv2.setNumThreads(1)
 
 
 def yunet(longest, threshold=0.9):

@@ -35,6 +35,17 @@ impl Plane {
         Self { width, height, pixels: vec![value; width * height] }
     }
 
+    /// The same with its right and lower edge going on, as the locator fills frames up.
+    pub fn padded(&self, [width, height]: [usize; 2]) -> Self {
+        let mut padded = Self::new(width, height, 0);
+        for (y, row) in padded.pixels.chunks_exact_mut(width).enumerate() {
+            let line = &self.pixels[y.min(self.height - 1) * self.width..][..self.width];
+            row[..self.width].copy_from_slice(line);
+            row[self.width..].fill(line[self.width - 1]);
+        }
+        padded
+    }
+
     /// Half the size, each pixel the mean of four. `None` where too little would be left.
     fn halved(&self) -> Option<Self> {
         let (width, height) = (self.width / 2, self.height / 2);

@@ -25,11 +25,16 @@ pub struct Stock<'a> {
 
 /// Heights of faces in a scene, in pixels: below the first they are not asked for.
 const LEAST_HEIGHT: f32 = 12.0;
-const HEIGHTS: [f32; 2] = [12.0, 150.0];
+const HEIGHTS: [f32; 2] = [12.0, 190.0];
 
 impl Stock<'_> {
     /// A scene that shows `main`, a picture with or without a face, among other things.
-    pub fn scene(&self, main: &Picture, [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> Scene {
+    pub fn scene(&self, main: &Picture, size: [usize; 2], rng: &mut ChaCha8Rng) -> Scene {
+        // Frames of other shapes are filled up to what the network wants, and small ones not enlarged.
+        let [width, height] = match chance(rng, 0.3) {
+            true => size.map(|side| rng.random_range(3 * side / 8..=side)),
+            false => size,
+        };
         let mut scene =
             Scene { plane: Plane::new(width, height, rng.random()), faces: Vec::new(), unclear: Vec::new() };
         match main.face {
@@ -47,12 +52,13 @@ impl Stock<'_> {
                     scene.place(other, 60.0, rng);
                 }
             }
-            scene.place(main, HEIGHTS[1], rng);
+            scene.place(main, HEIGHTS[1].min(1.5 * height as f32), rng);
             if chance(rng, 0.25) {
                 self.occlude(&mut scene, rng);
             }
         }
         scene.expose(rng);
+        scene.plane = scene.plane.padded(size);
         scene
     }
 
