@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gstsmile::model::{Classifier, DeviceChoice, Weights};
+use gstsmile::model::{Classifier, DeviceChoice, SmileWeights};
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -34,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn main() {
-    let weights = Weights::embedded().unwrap();
+    let weights = SmileWeights::embedded().unwrap();
     let mut classifier = Classifier::new(&weights, &DeviceChoice::Cpu.open().unwrap()).unwrap();
     let len = classifier.metadata().architecture.input_len();
     let pictures: Vec<u8> = (0..11 * len).map(|index| (index % 251) as u8).collect();

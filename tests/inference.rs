@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use gstsmile::model::{
-    Architecture, Block, Classifier, DeviceChoice, Metadata, Network, Weights, initial_tensors,
+    Architecture, Block, Classifier, DeviceChoice, Metadata, Network, SmileWeights, Weights, initial_tensors,
 };
 use gstsmile::ops::Isa;
 use gstsmile::ops::inference::{Engine, Layer, Norm};
@@ -227,7 +227,7 @@ proptest! {
 
 #[test]
 fn wrong_weights_are_named_and_odd_values_do_no_harm() {
-    let embedded = Weights::embedded().unwrap();
+    let embedded = SmileWeights::embedded().unwrap();
     let cpu = DeviceChoice::Cpu.open().unwrap();
 
     let mut weights = embedded.clone();

@@ -129,7 +129,7 @@ fn genki_pictures_in_a_stream_get_the_labels_of_the_files() {
     let kernel = 12.0 / (3.0 * 64.0 * 64.0);
     let kernel = candle_core::Tensor::full(kernel as f32, (1, 3 * 64 * 64), &candle_core::Device::Cpu);
     brightness.tensors.insert("1.weight".into(), kernel.unwrap());
-    let built_in = model::Weights::embedded().unwrap();
+    let built_in = model::SmileWeights::embedded().unwrap();
     for (name, weights, decoder) in
         [("brightness", brightness, "jpegdec idct-method=islow"), ("built-in", built_in, "jpegdec")]
     {

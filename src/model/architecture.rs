@@ -52,6 +52,18 @@ impl Architecture {
         Self { input: [3, 64, 64], blocks: list }
     }
 
+    /// Our own network for smiles, on 64×64 RGB: four convolutions whose filters double while the
+    /// picture halves, so that the largest pictures meet the fewest filters.
+    pub fn smile() -> Self {
+        let conv =
+            |filters| Block::Conv { filters, kernel: 3, stride: 1, norm: true, relu: true, pool: true };
+        let mut blocks: Vec<Block> = [16, 32, 64, 128].map(conv).into();
+        blocks.push(Block::Flatten);
+        blocks.push(Block::Dense { units: 32, relu: true });
+        blocks.push(Block::Dense { units: 1, relu: false });
+        Self { input: [3, 64, 64], blocks }
+    }
+
     /// A network that finds faces in grey pictures whose longer side is `side`: `width` filters
     /// where the picture is halved first, more where it is smaller, and a head at each of the
     /// strides 8, 16 and 32, which see 51, 107 and 219 pixels around them.

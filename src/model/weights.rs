@@ -14,6 +14,7 @@ use super::architecture::Architecture;
 use super::error::{Error, Result};
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/paper-deep.safetensors");
+static EMBEDDED_FACE: &[u8] = include_bytes!("../../models/face.safetensors");
 
 /// Which part of a picture a network was trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +167,13 @@ impl Weights {
     /// The smile network's weights that are built into the plugin.
     pub fn embedded() -> Result<Self> {
         Self::from_bytes(EMBEDDED, "the built-in model")
+    }
+}
+
+impl FaceWeights {
+    /// The face locator's weights that are built into the plugin.
+    pub fn embedded() -> Result<Self> {
+        Self::from_bytes(EMBEDDED_FACE, "the built-in face locator")
     }
 }
 

@@ -178,7 +178,7 @@ impl Worker {
     fn new(settings: &Settings) -> Result<Self, Error> {
         let device = settings.device.parse::<DeviceChoice>()?;
         let (weights, name) = match settings.model_file.as_str() {
-            "" => (Weights::embedded()?, "the built-in model"),
+            "" => (model::SmileWeights::embedded()?, "the built-in model"),
             path => (Weights::read(Path::new(path))?, path),
         };
         let analyzer = Analyzer::new(&weights, device).map_err(|error| match error {

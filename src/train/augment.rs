@@ -25,6 +25,11 @@ pub fn light(pixels: &mut [u8], width: usize, rng: &mut impl Rng) {
     }
 }
 
+/// Multiplies all values.
+pub fn gain(pixels: &mut [u8], factor: f32) {
+    pixels.iter_mut().for_each(|value| *value = (f32::from(*value) * factor + 0.5) as u8);
+}
+
 /// Blurs with the weights ¼, ½, ¼ along rows, columns or both.
 pub fn blur(pixels: &mut [u8], width: usize, [along_rows, along_columns]: [bool; 2]) {
     let mean = |a: u8, b: u8, c: u8| ((u16::from(a) + 2 * u16::from(b) + u16::from(c) + 2) / 4) as u8;

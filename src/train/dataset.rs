@@ -9,33 +9,46 @@ use rayon::prelude::*;
 use super::error::{Error, Result};
 use super::layout::{Labelled, Layout};
 use super::source::Source;
-use crate::analysis::crop::{Cropper, Picture};
-use crate::analysis::locate;
-use crate::model::{Metadata, Region};
+use crate::analysis::crop::{Cropper, Picture, Rect};
+use crate::analysis::locate::{self, Detection, Locator};
+use crate::model::{FaceWeights, Metadata, Region};
 
 /// A picture as the network sees it, with its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The file's name in the data set, such as `files/file0001.jpg`.
     pub name: String,
-    /// Bytes of R, G and B planes: 3 × height × width.
+    /// Bytes of R, G and B planes: 3 × height × width. Empty where no face was found.
     pub pixels: Box<[u8]>,
+    /// The same with [`WIDE`] times as much of the picture in both directions, at the same scale;
+    /// empty where nobody asked for it.
+    pub wide: Box<[u8]>,
     pub smiling: bool,
 }
 
+/// How much more than the network's input what is varied for training shows, in each direction.
+pub const WIDE: usize = 2;
+
 /// What is cut out of a picture, and its size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct View {
+#[derive(Clone, Copy)]
+pub struct View<'a> {
     pub width: usize,
     pub height: usize,
     pub region: Region,
+    /// See [`Metadata::margin`].
+    pub margin: f32,
+    /// What finds the faces; without one, every picture as a whole is a face.
+    pub locator: Option<&'a FaceWeights>,
+    /// Whether to keep more of the pictures, to vary them.
+    pub wide: bool,
 }
 
-impl View {
-    /// What these weights were trained to look at.
-    pub fn of(metadata: &Metadata) -> Self {
+impl<'a> View<'a> {
+    /// What weights with this metadata look at.
+    pub fn of(metadata: &Metadata, locator: Option<&'a FaceWeights>) -> Self {
         let [_, height, width] = metadata.architecture.input;
-        Self { width, height, region: metadata.region }
+        let Metadata { region, margin, .. } = *metadata;
+        Self { width, height, region, margin, locator, wide: false }
     }
 }
 
@@ -89,19 +102,22 @@ impl Catalog {
     /// Decodes and crops all pictures on all cores; calls `decoded` after each one.
     ///
     /// # Errors
-    /// [`Error::NoPictures`] where not a single one can be read.
+    /// [`Error::NoPictures`] where not a single one can be read, and where the locator's weights
+    /// are not whole.
     pub fn decode(self, view: View, decoded: impl Fn() + Sync) -> Result<Dataset> {
+        // Where one can be had, each thread can have its own.
+        view.locator.map(Locator::new).transpose()?;
         let results: Vec<_> = self
             .pictures
             .into_par_iter()
             .map_init(
-                || Cropper::new(view.width, view.height),
-                |cropper, picture| {
-                    let pixels = read(&self.source, &picture.name).map(|image| crop(&image, view, cropper));
+                || Cutter::new(view),
+                |cutter, Labelled { name, smiling }| {
+                    let cut = read(&self.source, &name).map(|image| cutter.cut(&image));
                     decoded();
-                    match pixels {
-                        Ok(pixels) => Ok(Sample { name: picture.name, pixels, smiling: picture.smiling }),
-                        Err(reason) => Err(Skipped { name: picture.name, reason }),
+                    match cut {
+                        Ok([pixels, wide]) => Ok(Sample { name, pixels, wide, smiling }),
+                        Err(reason) => Err(Skipped { name, reason }),
                     }
                 },
             )
@@ -154,9 +170,65 @@ fn decode(bytes: &[u8]) -> image::ImageResult<RgbImage> {
     Ok(image.into_rgb8())
 }
 
-fn crop(image: &RgbImage, view: View, cropper: &mut Cropper) -> Box<[u8]> {
-    let picture = Picture::rgb(image.width() as usize, image.height() as usize, image.as_raw());
-    let mut pixels = vec![0; 3 * view.width * view.height].into_boxed_slice();
-    cropper.crop(&picture, locate::region(&picture, view.region), &mut pixels);
-    pixels
+/// Cuts out of pictures what a view names.
+struct Cutter<'a> {
+    view: View<'a>,
+    locator: Option<Locator>,
+    found: Vec<Detection>,
+    cropper: Cropper,
+    wide: Cropper,
+}
+
+impl<'a> Cutter<'a> {
+    fn new(view: View<'a>) -> Self {
+        Self {
+            view,
+            locator: view.locator.and_then(|weights| Locator::new(weights).ok()),
+            found: Vec::new(),
+            cropper: Cropper::new(view.width, view.height),
+            wide: Cropper::new(WIDE * view.width, WIDE * view.height),
+        }
+    }
+
+    /// The network's input, and the same with more around it.
+    fn cut(&mut self, image: &RgbImage) -> [Box<[u8]>; 2] {
+        let picture = Picture::rgb(image.width() as usize, image.height() as usize, image.as_raw());
+        let Some(rect) = self.look(&picture) else { return Default::default() };
+        let len = 3 * self.view.width * self.view.height;
+        let mut pixels = vec![0; len].into_boxed_slice();
+        self.cropper.crop(&picture, rect, &mut pixels);
+        let mut wide = Box::default();
+        if self.view.wide {
+            wide = vec![0; WIDE * WIDE * len].into_boxed_slice();
+            self.wide.crop(&picture, widened(rect), &mut wide);
+        }
+        [pixels, wide]
+    }
+
+    /// The part of the picture to look at; of several faces the one that is largest and surest.
+    fn look(&mut self, picture: &Picture) -> Option<Rect> {
+        if self.view.region != Region::Faces {
+            return Some(locate::region(picture, self.view.region));
+        }
+        let face = match &mut self.locator {
+            None => picture.bounds(),
+            Some(locator) => {
+                locator.locate(picture, &mut self.found).ok()?;
+                let rank = |face: &Detection| face.score * face.rect.width * face.rect.height;
+                self.found.iter().max_by(|a, b| rank(a).total_cmp(&rank(b)))?.rect
+            }
+        };
+        Some(locate::face_square(face, self.view.margin, picture.pixel_aspect))
+    }
+}
+
+/// [`WIDE`] times as much around the same middle.
+fn widened(rect: Rect) -> Rect {
+    let more = (WIDE as f32 - 1.0) / 2.0;
+    Rect {
+        x: rect.x - more * rect.width,
+        y: rect.y - more * rect.height,
+        width: WIDE as f32 * rect.width,
+        height: WIDE as f32 * rect.height,
+    }
 }

@@ -90,6 +90,36 @@ pub trait Task {
     fn judge(&self, answers: &[Tensor], targets: &Self::Targets) -> Result<(Tensor, usize)>;
 }
 
+/// What is learnt from, and what is not.
+pub struct Examples<'a, E> {
+    /// Seen once in every epoch.
+    pub training: &'a [&'a E],
+    /// Of these an epoch sees `extra_share` times as many as of the others, if there are, chosen anew.
+    pub extra: &'a [&'a E],
+    pub extra_share: f64,
+    /// Measured on after each epoch.
+    pub held_out: &'a [&'a E],
+}
+
+impl<'a, E> Examples<'a, E> {
+    pub fn new(training: &'a [&'a E], held_out: &'a [&'a E]) -> Self {
+        Self { training, extra: &[], extra_share: 0.0, held_out }
+    }
+
+    /// One epoch's examples in their order.
+    fn of_epoch(&self, rng: &mut ChaCha8Rng) -> Vec<&'a E> {
+        let mut order = self.training.to_vec();
+        if !self.extra.is_empty() {
+            let mut extra = self.extra.to_vec();
+            extra.shuffle(rng);
+            let count = (self.extra_share * self.training.len() as f64).round() as usize;
+            order.extend(extra.into_iter().take(count));
+        }
+        order.shuffle(rng);
+        order
+    }
+}
+
 /// A network in training.
 ///
 /// The same recipe, task and examples give the same weights, bit for bit, on machines with the same
@@ -206,23 +236,22 @@ impl<T: Task> Trainer<T> {
         &self.position.history
     }
 
-    /// Trains until the recipe's epochs are done or the observer stops it, measuring on `held_out`
-    /// after each epoch without learning from it. A checkpoint is written after each epoch and on
+    /// Trains until the recipe's epochs are done or the observer stops it, measuring on what is held
+    /// out after each epoch without learning from it. A checkpoint is written after each epoch and on
     /// interruption.
     ///
     /// # Errors
     /// Where the checkpoint can't be written, or the device fails.
     pub fn run(
         &mut self,
-        training: &[&T::Example],
-        held_out: &[&T::Example],
+        examples: &Examples<T::Example>,
         checkpoint: Option<&Path>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome> {
         while self.position.history.len() < self.recipe.epochs {
-            let outcome = self.run_epoch(training, observer)?;
+            let outcome = self.run_epoch(examples, observer)?;
             if outcome == Outcome::Finished {
-                let result = self.finish_epoch(held_out)?;
+                let result = self.finish_epoch(examples.held_out)?;
                 observer.epoch(&result);
                 self.position = Position {
                     history: [std::mem::take(&mut self.position.history), vec![result]].concat(),
@@ -240,11 +269,10 @@ impl<T: Task> Trainer<T> {
     }
 
     /// The rest of the current epoch.
-    fn run_epoch(&mut self, training: &[&T::Example], observer: &mut dyn Observer) -> Result<Outcome> {
+    fn run_epoch(&mut self, examples: &Examples<T::Example>, observer: &mut dyn Observer) -> Result<Outcome> {
         let epoch = self.position.history.len() + 1;
-        let mut order = training.to_vec();
         // Stream 0 drew the parameters.
-        order.shuffle(&mut self.chance(epoch as u64));
+        let order = examples.of_epoch(&mut self.chance(epoch as u64));
         let batches = order.len().div_ceil(self.recipe.batch);
         for batch in order.chunks(self.recipe.batch).skip(self.position.batches) {
             self.step(batch, epoch, batches)?;

@@ -119,7 +119,7 @@ pub(super) fn all_pictures(source: &Source) -> Vec<String> {
     names
 }
 
-fn is_picture(name: &str) -> bool {
+pub(super) fn is_picture(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
 }
 

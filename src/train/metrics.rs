@@ -14,11 +14,16 @@ pub const CLASSES: [&str; 2] = ["not smiling", "smiling"];
 pub struct Confusion(pub [[usize; 2]; 2]);
 
 impl Confusion {
-    /// Counts samples against their probabilities of smiling.
+    /// Counts samples against their probabilities of smiling. What is no number, as where no face
+    /// was found, counts as the wrong answer.
     pub fn count(samples: &[&Sample], probabilities: &[f32], threshold: f32) -> Self {
         let mut counts = [[0; 2]; 2];
         for (sample, &probability) in samples.iter().zip(probabilities) {
-            counts[usize::from(sample.smiling)][usize::from(probability >= threshold)] += 1;
+            let predicted = match probability.is_nan() {
+                true => !sample.smiling,
+                false => probability >= threshold,
+            };
+            counts[usize::from(sample.smiling)][usize::from(predicted)] += 1;
         }
         Self(counts)
     }
@@ -88,9 +93,11 @@ mod tests {
 
     #[test]
     fn rows_are_actual_and_columns_predicted() {
-        let sample = |smiling| Sample { name: String::new(), pixels: Box::default(), smiling };
+        let sample =
+            |smiling| Sample { name: String::new(), pixels: Box::default(), wide: Box::default(), smiling };
         let (yes, no) = (sample(true), sample(false));
-        let confusion = Confusion::count(&[&no, &yes, &yes, &yes], &[0.9, 0.5, 0.1, f32::NAN], 0.5);
-        assert_eq!(confusion, Confusion([[0, 1], [2, 1]]));
+        let probabilities = [0.9, f32::NAN, 0.5, 0.1, f32::NAN];
+        let confusion = Confusion::count(&[&no, &no, &yes, &yes, &yes], &probabilities, 0.5);
+        assert_eq!(confusion, Confusion([[0, 2], [2, 1]]));
     }
 }

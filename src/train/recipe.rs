@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Architecture;
+use crate::model::{Architecture, Region};
 
 /// A named recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -14,6 +14,8 @@ pub enum Preset {
     PaperDeep,
     /// A network that finds faces, from boxes
     Face,
+    /// Our own network for faces that the locator found
+    Smile,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -71,6 +73,16 @@ impl Preset {
             Self::PaperDefault => paper(3, 0.0),
             // The best on a validation part (models/README.md); the paper doesn't say its own.
             Self::PaperDeep => paper(4, 0.03),
+            Self::Smile => Recipe {
+                architecture: Architecture::smile(),
+                l2: 1e-4,
+                epochs: 40,
+                batch: 64,
+                learning_rate: 2e-3,
+                schedule: Schedule::Cosine,
+                average: 0.998,
+                seed: 1,
+            },
             Self::Face => Recipe {
                 architecture: Architecture::face(160, [16, 32, 48, 64, 64]),
                 l2: 0.0,
@@ -82,6 +94,26 @@ impl Preset {
                 seed: 1,
             },
         }
+    }
+}
+
+impl Preset {
+    /// What the network is shown, with the margin about a face.
+    pub fn region(self) -> (Region, f32) {
+        match self {
+            Self::Smile => (Region::Faces, 0.1),
+            _ => (Region::Full, 0.0),
+        }
+    }
+
+    /// Whether training pictures vary by chance.
+    pub fn varies(self) -> bool {
+        self == Self::Smile
+    }
+
+    /// The share of each label that isn't believed.
+    pub fn doubt(self) -> f32 {
+        if self == Self::Smile { 0.05 } else { 0.0 }
     }
 }
 

@@ -30,6 +30,11 @@ pub struct Record {
     pub l2: f64,
     pub batch: usize,
     pub learning_rate: f64,
+    /// What else was learnt from, in full, and how many of it for each of the training pictures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<DataFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_share: Option<f64>,
     #[serde(flatten)]
     pub result: Option<Measured>,
 }

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use gstsmile::model::{Classifier, Network, Weights};
+use gstsmile::model::{Classifier, Network, SmileWeights};
 use gstsmile::ops::Isa;
 use gstsmile::ops::inference::{Engine, Layer};
 
@@ -43,7 +43,7 @@ fn convolution(criterion: &mut Criterion) {
 }
 
 fn pictures(criterion: &mut Criterion) {
-    let weights = Weights::embedded().unwrap();
+    let weights = SmileWeights::embedded().unwrap();
     let len = weights.metadata.architecture.input_len();
     let bytes: Vec<u8> = (0..8 * len).map(|index| (index % 251) as u8).collect();
     let mut group = criterion.benchmark_group("paper-deep");
@@ -75,7 +75,7 @@ fn pictures(criterion: &mut Criterion) {
 }
 
 fn training(criterion: &mut Criterion) {
-    let weights = Weights::embedded().unwrap();
+    let weights = SmileWeights::embedded().unwrap();
     let mut group = criterion.benchmark_group("training");
     group.sample_size(10);
     group.bench_function("step of paper-deep at batch 64", |bencher| {

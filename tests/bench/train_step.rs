@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use gstsmile::model::Weights;
-use gstsmile::train::{Loss, Observer, Preset, Recipe, Result, Sample, Smiles, Trainer};
+use gstsmile::train::{Examples, Loss, Observer, Preset, Recipe, Result, Sample, Smiles, Trainer};
 
 const L2: f64 = 1e-4;
 
@@ -26,6 +26,7 @@ impl Training {
         let sample = |(index, pixels): (usize, &[u8])| Sample {
             name: index.to_string(),
             pixels: pixels.into(),
+            wide: Box::default(),
             smiling: index % 2 == 1,
         };
         let task = Smiles::new(Loss::CrossEntropy, weights.metadata.clone());
@@ -37,7 +38,7 @@ impl Training {
     pub fn step(&mut self) -> Result<()> {
         self.trainer.recipe_mut().epochs += 1;
         let samples: Vec<&Sample> = self.samples.iter().collect();
-        self.trainer.run(&samples, &[], None, &mut Silent)?;
+        self.trainer.run(&Examples::new(&samples, &[]), None, &mut Silent)?;
         Ok(())
     }
 

@@ -44,6 +44,8 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         l2: recipe.l2,
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,
+        extra: vec![],
+        extra_share: None,
         result,
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use candle_core::Device;
 use gstsmile::model::{Architecture, Metadata, Weights};
 use gstsmile::train::{
-    Dataset, EpochResult, Loss, Observer, Outcome, Preset, Progress, Recipe, Sample, Schedule, Smiles,
-    Trainer,
+    Dataset, EpochResult, Examples, Loss, Observer, Outcome, Preset, Progress, Recipe, Sample, Schedule,
+    Smiles, Trainer,
 };
 use tempfile::tempdir;
 
@@ -60,16 +60,19 @@ fn samples(dataset: &Dataset) -> (Vec<&Sample>, Vec<&Sample>) {
 /// The weights' bytes after a run that is stopped after each of `stops` batches and gone on with.
 fn train(recipe: &Recipe, dataset: &Dataset, stops: &[usize], checkpoint: &Path) -> Vec<u8> {
     let (training, held_out) = samples(dataset);
+    // Half as many again, of the same.
+    let extra = Examples { extra: &training, extra_share: 0.5, ..Examples::new(&training, &held_out) };
+    let examples = if recipe.average > 0.0 { extra } else { Examples::new(&training, &held_out) };
     let mut trainer = Trainer::new(recipe.clone(), task(), &Device::Cpu).unwrap();
     for &after in stops {
         let mut stopper = Stopper { after: Some(after), ..Stopper::default() };
-        let outcome = trainer.run(&training, &held_out, Some(checkpoint), &mut stopper).unwrap();
+        let outcome = trainer.run(&examples, Some(checkpoint), &mut stopper).unwrap();
         assert!(matches!(outcome, Outcome::Interrupted));
         assert_eq!(stopper.batches, after, "it ends after the running batch");
         trainer = Trainer::resume(checkpoint, task(), &Device::Cpu).unwrap();
     }
     let mut watcher = Stopper::default();
-    let outcome = trainer.run(&training, &held_out, Some(checkpoint), &mut watcher).unwrap();
+    let outcome = trainer.run(&examples, Some(checkpoint), &mut watcher).unwrap();
     assert!(matches!(outcome, Outcome::Finished));
     let epochs: Vec<_> = trainer.history().iter().map(|result| result.epoch).collect();
     assert_eq!(epochs, [1, 2, 3], "no epoch is lost or doubled");
@@ -86,8 +89,8 @@ fn interruptions_leave_no_trace_in_the_weights() {
     let averaged = Recipe { schedule: Schedule::Cosine, average: 0.9, ..recipe() };
     for recipe in [recipe(), averaged] {
         let straight = train(&recipe, &dataset, &[], &checkpoint);
-        // 21 training pictures make batches of 8, 8 and 5: in the middle of an epoch, at its end,
-        // and twice.
+        // 21 training pictures make batches of 8, 8 and 5 (or 31 of 8, 8, 8 and 7): in the middle
+        // of an epoch, at its end, and twice.
         for stops in [&[1][..], &[3], &[2, 3]] {
             let stopped = train(&recipe, &dataset, stops, &checkpoint);
             assert!(stopped == straight, "stopped after {stops:?} with {recipe:?}");

@@ -24,6 +24,10 @@ Examples:
     smile-train --data genki4k --validation-fraction 0.2 --l2 3e-4 --out try.safetensors
   Go on after Ctrl-C:
     smile-train --data genki4k --preset paper-deep --out smile.safetensors --resume
+  Train a face locator from boxes:
+    smile-train --preset face --data genki4k --boxes faces.csv --no-face things --out face.safetensors
+  Find faces:
+    smile-train locate --data holiday --csv faces.csv --sheet faces.png
   Measure weights on any pictures:
     smile-train eval --model smile.safetensors --data pictures.tar --predictions answers.csv
   Use them:
@@ -42,6 +46,8 @@ pub struct Cli {
 pub enum Command {
     /// Measures weights on a data set
     Eval(EvalArguments),
+    /// Finds the faces in pictures and writes their boxes
+    Locate(LocateArguments),
     /// Prints what a weights file says of itself
     Info(InfoArguments),
 }
@@ -59,9 +65,19 @@ pub struct TrainArguments {
     /// With --preset face: folder or tar archive of pictures without faces
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub no_face: Option<PathBuf>,
-    /// Part of each picture that the network sees
-    #[arg(long, value_enum, default_value = "full", help_heading = "Data")]
-    pub region: RegionArgument,
+    /// Part of each picture that the network sees, if not the preset's
+    #[arg(long, value_enum, help_heading = "Data")]
+    pub region: Option<RegionArgument>,
+    /// With --region faces: weights of the locator that finds them, if not the built-in ones
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub face_model: Option<PathBuf>,
+    /// With --preset smile: more pictures to learn from, each as a whole a face; may be given several
+    /// times
+    #[arg(long, value_name = "DATA", help_heading = "Data")]
+    pub extra: Vec<PathBuf>,
+    /// How many of them an epoch sees for each picture of --data
+    #[arg(long, value_name = "X", default_value = "2", value_parser = strength, help_heading = "Data")]
+    pub extra_share: f64,
     /// Share of each class that is kept for the final measurement
     #[arg(long, value_name = "F", default_value = "0.2", value_parser = fraction, help_heading = "Data")]
     pub test_fraction: f64,
@@ -142,6 +158,9 @@ pub struct EvalArguments {
     /// Part of each picture to look at, if not what the weights say
     #[arg(long, value_enum)]
     pub region: Option<RegionArgument>,
+    /// With --region faces: weights of the locator that finds them, if not the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub face_model: Option<PathBuf>,
     /// Write the results here
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -151,6 +170,29 @@ pub struct EvalArguments {
     /// Where to compute: auto, cpu or cuda:N
     #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Machine")]
     pub device: DeviceChoice,
+    /// Threads to use, if not one a core
+    #[arg(long, value_name = "N", value_parser = count(1024), help_heading = "Machine")]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct LocateArguments {
+    /// Folders or tar archives of pictures, or pictures
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    pub data: Vec<PathBuf>,
+    /// Table to write: file, x, y, w, h, score; a row a face in pixels of the picture, an empty one
+    /// where there is none
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: PathBuf,
+    /// Draw the faces on a sheet of pictures, an even choice where there are many
+    #[arg(long, value_name = "FILE.png")]
+    pub sheet: Option<PathBuf>,
+    /// Weights of the locator, if not the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Score from which on there is a face, if not what the weights say
+    #[arg(long, value_name = "X", value_parser = score)]
+    pub threshold: Option<f32>,
     /// Threads to use, if not one a core
     #[arg(long, value_name = "N", value_parser = count(1024), help_heading = "Machine")]
     pub threads: Option<usize>,
@@ -168,6 +210,8 @@ pub enum RegionArgument {
     Full,
     /// The largest centred square
     Center,
+    /// The face that the locator finds
+    Faces,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -183,6 +227,7 @@ impl From<RegionArgument> for Region {
         match region {
             RegionArgument::Full => Self::Full,
             RegionArgument::Center => Self::Center,
+            RegionArgument::Faces => Self::Faces,
         }
     }
 }
@@ -205,6 +250,12 @@ impl TrainArguments {
             test_fraction: self.test_fraction,
             validation_fraction: self.validation_fraction,
         }
+    }
+
+    /// What the network is shown, with the margin about a face.
+    pub fn region(&self) -> (Region, f32) {
+        let (region, margin) = self.preset.region();
+        (self.region.map_or(region, Region::from), margin)
     }
 
     pub fn loss(&self) -> Loss {
@@ -241,6 +292,10 @@ fn fraction(text: &str) -> Result<f64, String> {
 
 fn strength(text: &str) -> Result<f64, String> {
     number(text, |value| value >= 0.0 && value.is_finite(), "a number from 0 on")
+}
+
+fn score(text: &str) -> Result<f32, String> {
+    number(text, |value| (0.0..=1.0).contains(&value), "a number from 0 to 1").map(|value| value as f32)
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use gstsmile::model::{Classifier, FaceWeights, Weights};
+use gstsmile::model::{Classifier, FaceWeights, Region, Weights};
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, Record, Result, Sample, View, last_component,
 };
@@ -24,10 +24,15 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     }
     let weights = Weights::read(&arguments.model)?;
     let mut classifier = Classifier::new(&weights, &arguments.device.open()?)?;
-    let mut view = View::of(&weights.metadata);
+    let mut view = View::of(&weights.metadata, None);
     if let Some(region) = arguments.region {
         view.region = region.into();
     }
+    let locator = match view.region {
+        Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
+        _ => None,
+    };
+    view.locator = locator.as_ref();
     let dataset = terminal::read_data(&arguments.data, view)?;
     let samples = select(&dataset, &weights, arguments.split)?;
     let probabilities = train::predict(&mut classifier, &samples)?;
@@ -47,6 +52,7 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
             "region": view.region,
             "threshold": threshold,
             "pictures": samples.len(),
+            "without_face": probabilities.iter().filter(|probability| probability.is_nan()).count(),
             "accuracy": confusion.accuracy(),
             "interval": confusion.interval(),
             "confusion": confusion,
@@ -95,12 +101,16 @@ fn part_of(part: Part, dataset: &Dataset) -> String {
     }
 }
 
-/// One line a picture.
+/// One line a picture; without an answer where no face was found.
 fn predictions(samples: &[&Sample], probabilities: &[f32], threshold: f32) -> String {
     let mut text = String::from("name,smiling,probability,predicted\n");
     for (sample, &probability) in samples.iter().zip(probabilities) {
-        let (actual, predicted) = (u8::from(sample.smiling), u8::from(probability >= threshold));
-        let _ = writeln!(text, "{},{actual},{probability},{predicted}", field(&sample.name));
+        let actual = u8::from(sample.smiling);
+        let answer = match probability.is_nan() {
+            true => ",".into(),
+            false => format!("{probability},{}", u8::from(probability >= threshold)),
+        };
+        let _ = writeln!(text, "{},{actual},{answer}", field(&sample.name));
     }
     text
 }

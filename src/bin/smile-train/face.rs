@@ -7,7 +7,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 
 use gstsmile::model::{FaceMetadata, FaceWeights};
-use gstsmile::train::{self, Error, FaceData, FaceRecord, Faces, Outcome, Picture, Result};
+use gstsmile::train::{self, Error, Examples, FaceData, FaceRecord, Faces, Outcome, Picture, Result};
 
 use crate::arguments::TrainArguments;
 use crate::terminal::{self, Watch};
@@ -54,7 +54,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     };
     files.write_facts(&metadata)?;
     let mut watch = Watch::new(terminal::catch_interrupts()?);
-    let outcome = trainer.run(&training, &held_out, Some(&files.checkpoint), &mut watch);
+    let outcome = trainer.run(&Examples::new(&training, &held_out), Some(&files.checkpoint), &mut watch);
     watch.finish();
     let outcome = outcome?;
     if outcome == Outcome::Interrupted {

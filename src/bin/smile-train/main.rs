@@ -6,6 +6,7 @@ mod eval;
 mod eval_face;
 mod face;
 mod info;
+mod locate;
 mod terminal;
 mod train;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let result = match (&cli.command, &cli.train) {
         (Some(Command::Eval(arguments)), _) => eval::run(arguments),
         (Some(Command::Info(arguments)), _) => info::run(arguments),
+        (Some(Command::Locate(arguments)), _) => locate::run(arguments),
         (None, Some(arguments)) if arguments.preset == Preset::Face => face::run(arguments),
         (None, Some(arguments)) => train::run(arguments),
         (None, None) => {

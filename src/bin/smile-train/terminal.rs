@@ -1,16 +1,25 @@
 //! What a person sees while the program works; all of it goes to standard error.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use gstsmile::model::Region;
+use gstsmile::model::{FaceWeights, Region};
 use gstsmile::train::{Catalog, DataFacts, Dataset, EpochResult, Error, Observer, Progress, Result, View};
 
+/// The locator's weights in a file, or the built-in ones.
+pub fn face_weights(path: Option<&Path>) -> Result<FaceWeights> {
+    Ok(match path {
+        Some(path) => FaceWeights::read(path)?,
+        None => FaceWeights::embedded()?,
+    })
+}
+
 /// Reads a data set behind a progress bar, and says what it found.
-pub fn read_data(path: &std::path::Path, view: View) -> Result<Dataset> {
+pub fn read_data(path: &Path, view: View) -> Result<Dataset> {
     let catalog = Catalog::open(path)?;
     let bar = ProgressBar::new(catalog.len() as u64)
         .with_style(style("{bar:40} {pos}/{len} pictures read, {eta} left"));
@@ -21,8 +30,9 @@ pub fn read_data(path: &std::path::Path, view: View) -> Result<Dataset> {
         eprintln!("skipped {}: {}", skipped.name, skipped.reason);
     }
     let facts = DataFacts::of(&dataset);
+    let faceless = dataset.samples.iter().filter(|sample| sample.pixels.is_empty()).count();
     eprintln!(
-        "{}: {} pictures ({} smiling, {} not smiling; layout {}; {}){}",
+        "{}: {} pictures ({} smiling, {} not smiling; layout {}; {}){}{}",
         facts.name,
         dataset.samples.len(),
         facts.counts[1],
@@ -31,8 +41,10 @@ pub fn read_data(path: &std::path::Path, view: View) -> Result<Dataset> {
         match view.region {
             Region::Full => "whole pictures",
             Region::Center => "largest centred squares",
+            Region::Faces if view.locator.is_none() => "each as a whole a face",
             Region::Faces => "faces",
         },
+        if faceless > 0 { format!("; {faceless} without a face that is found") } else { String::new() },
         match facts.skipped {
             0 => String::new(),
             1 => "; 1 broken picture skipped".into(),
@@ -124,6 +136,6 @@ pub fn duration(since: Instant) -> String {
     HumanDuration(since.elapsed()).to_string()
 }
 
-fn style(template: &str) -> ProgressStyle {
+pub fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is sound").progress_chars("━╸─")
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use gstsmile::model::{Classifier, Describe, Metadata, Region, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Confusion, DataFacts, Dataset, Error, HeldOut, Measured, Outcome, Parts, Record, Result, Sample,
-    Smiles, SplitFacts, Task, Trainer, View,
+    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Record, Result,
+    Sample, Smiles, SplitFacts, Task, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -21,9 +21,11 @@ use crate::{command, limit_threads, print};
 pub const INTERRUPTED: u8 = 130;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 11] = [
+const FIXED: [(&str, &str); 13] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
+    ("/training/extra", "--extra"),
+    ("/training/extra_share", "--extra-share"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),
     ("/training/split/test_fraction", "--test-fraction"),
@@ -48,17 +50,25 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
 
     let recipe = arguments.recipe();
     let loss = arguments.loss();
-    let [_, height, width] = recipe.architecture.input;
-    let region = Region::from(arguments.region);
-    let dataset = terminal::read_data(&arguments.data, View { width, height, region })?;
+    let mut metadata = Metadata::new(recipe.architecture.clone());
+    (metadata.region, metadata.margin) = arguments.region();
+    let locator = match metadata.region {
+        Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
+        _ => None,
+    };
+    let view = View { wide: arguments.preset.varies(), ..View::of(&metadata, locator.as_ref()) };
+    let dataset = terminal::read_data(&arguments.data, view)?;
+    let extra: Vec<Dataset> = arguments
+        .extra
+        .iter()
+        .map(|path| terminal::read_data(path, View { locator: None, ..view }))
+        .collect::<Result<_>>()?;
     let parts = arguments.split().parts(&dataset.labels());
     require_both_classes(&dataset, &parts)?;
-    let mut metadata = Metadata::new(recipe.architecture.clone());
-    metadata.region = region;
-    let record = record(arguments, &dataset, &parts);
+    let record = record(arguments, &dataset, &extra, &parts);
     metadata.training = record.to_metadata();
 
-    let task = Smiles::new(loss, metadata.clone());
+    let task = Smiles::new(loss, metadata.clone()).with_doubt(arguments.preset.doubt());
     let trainer = match arguments.resume {
         true => files.resume(&metadata, recipe.epochs, task, &device)?,
         false => Trainer::new(recipe, task, &device)?,
@@ -69,7 +79,8 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         false => (HeldOut::Test, dataset.select(&parts.test)),
     };
     let training = dataset.select(&parts.training);
-    Session { arguments, files, training, held_out, record, metadata, trainer, device }.run()
+    let extra: Vec<&Sample> = extra.iter().flat_map(|dataset| &dataset.samples).collect();
+    Session { arguments, files, training, extra, held_out, record, metadata, trainer, device }.run()
 }
 
 /// A training run with everything that it needs.
@@ -77,6 +88,7 @@ struct Session<'a> {
     arguments: &'a TrainArguments,
     files: Files,
     training: Vec<&'a Sample>,
+    extra: Vec<&'a Sample>,
     /// The part that is measured on.
     held_out: (HeldOut, Vec<&'a Sample>),
     record: Record,
@@ -104,7 +116,10 @@ impl Session<'_> {
         }
         self.files.write_facts(&self.metadata)?;
         let mut watch = Watch::new(stop);
-        let outcome = self.trainer.run(&self.training, held_out, Some(&self.files.checkpoint), &mut watch);
+        let [training, seen] = [&self.training, held_out].map(|samples| with_face(samples));
+        let extra_share = self.arguments.extra_share;
+        let examples = Examples { extra: &self.extra, extra_share, ..Examples::new(&training, &seen) };
+        let outcome = self.trainer.run(&examples, Some(&self.files.checkpoint), &mut watch);
         watch.finish();
         let outcome = outcome?;
         if self.trainer.history().last().is_some_and(|last| !last.loss.is_finite()) {
@@ -248,7 +263,12 @@ fn facts(metadata: &impl Describe) -> Value {
     serde_json::to_value(metadata).unwrap_or_default()
 }
 
-fn record(arguments: &TrainArguments, dataset: &Dataset, parts: &Parts) -> Record {
+/// Samples that there is something to see of.
+fn with_face<'a>(samples: &[&'a Sample]) -> Vec<&'a Sample> {
+    samples.iter().copied().filter(|sample| !sample.pixels.is_empty()).collect()
+}
+
+fn record(arguments: &TrainArguments, dataset: &Dataset, extra: &[Dataset], parts: &Parts) -> Record {
     let recipe = arguments.recipe();
     Record {
         command: command::recorded(),
@@ -263,6 +283,8 @@ fn record(arguments: &TrainArguments, dataset: &Dataset, parts: &Parts) -> Recor
         l2: recipe.l2,
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,
+        extra: extra.iter().map(DataFacts::of).collect(),
+        extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
         result: None,
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::picture::Grey;
 use crate::analysis::crop::Rect;
 use crate::train::dataset::{self, Skipped, last_component};
 use crate::train::error::{Error, Result};
 use crate::train::layout::all_pictures;
+use crate::train::plane::Grey;
 use crate::train::source::Source;
 use crate::train::split::{Parts, Split};
 

@@ -2,7 +2,6 @@
 
 mod data;
 mod measure;
-mod picture;
 mod record;
 mod scene;
 mod target;
@@ -17,9 +16,9 @@ use super::fit::{Task, Trainer};
 use super::recipe::Recipe;
 use crate::model::{self, Block, FaceMetadata};
 
+pub use super::plane::Plane;
 pub use data::{Face, FaceData, Picture};
 pub use measure::{Tally, Truth, frames, tally};
-pub use picture::Plane;
 pub use record::FaceRecord;
 pub use scene::Scene;
 use scene::Stock;

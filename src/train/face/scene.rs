@@ -5,9 +5,9 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::data::{Face, Picture};
-use super::picture::{Placement, Plane};
 use crate::analysis::crop::Rect;
 use crate::train::augment::{self, chance, log_uniform, normal};
+use crate::train::plane::{Placement, Plane};
 
 /// What a network is to see, and where the faces are.
 pub struct Scene {
@@ -132,7 +132,7 @@ impl Stock<'_> {
                 picture.grey.draw(&mut scene.plane, &Placement { from, ..placement }, clip(from[0], from[1]));
             }
             _ => {
-                let flat = super::picture::Grey::flat(rng.random());
+                let flat = crate::train::plane::Grey::flat(rng.random());
                 flat.draw(&mut scene.plane, &placement, clip(0.0, 0.0));
             }
         }

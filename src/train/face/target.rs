@@ -251,8 +251,8 @@ fn huber(error: f32) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::super::data::Face;
-    use super::super::picture::Plane;
     use super::*;
+    use crate::train::plane::Plane;
 
     fn scene(sizes: &[f32]) -> Scene {
         let face = |(index, &size): (usize, &f32)| Face {

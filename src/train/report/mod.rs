@@ -3,6 +3,7 @@
 mod canvas;
 mod confusion;
 mod curves;
+mod faces;
 mod sheet;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ use super::record::Record;
 use crate::model::Metadata;
 
 pub use confusion::text as confusion_text;
+pub use faces::{MOST as MOST_ON_SHEET, faces_sheet};
 
 /// Everything that a report tells of.
 pub struct Report<'a> {

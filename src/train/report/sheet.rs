@@ -74,6 +74,8 @@ fn sections<'a>(report: &Report<'a>) -> [Section<'a>; 2] {
         .held_out
         .iter()
         .zip(report.probabilities)
+        // There is nothing to see where no face was found.
+        .filter(|(sample, _)| !sample.pixels.is_empty())
         .map(|(&sample, &probability)| Answer {
             sample,
             probability,
@@ -143,7 +145,7 @@ fn picture(metadata: &Metadata, sample: &Sample) -> RgbImage {
 }
 
 /// The file's own name, shortened to fit beneath its picture.
-fn short_name(name: &str) -> String {
+pub(super) fn short_name(name: &str) -> String {
     const LONGEST: usize = 18;
     let name = name.rsplit('/').next().unwrap_or(name);
     match name.chars().count() > LONGEST {

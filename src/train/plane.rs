@@ -63,18 +63,22 @@ impl Plane {
         Some(half)
     }
 
-    /// The value at a point, between pixels in a straight line; the edge goes on outside.
     fn at(&self, x: f32, y: f32) -> f32 {
-        let place = |x: f32, len: usize| {
-            let x = (x - 0.5).clamp(0.0, (len - 1) as f32);
-            (x as usize, ((x as usize) + 1).min(len - 1), x.fract())
-        };
-        let (left, right, across) = place(x, self.width);
-        let (top, bottom, down) = place(y, self.height);
-        let pixel = |x: usize, y: usize| f32::from(self.pixels[y * self.width + x]);
-        let row = |y: usize| pixel(left, y) + across * (pixel(right, y) - pixel(left, y));
-        row(top) + down * (row(bottom) - row(top))
+        bilinear(&self.pixels, [self.width, self.height], [x, y])
     }
+}
+
+/// The value of a plane at a point, between pixels in a straight line; the edge goes on outside.
+pub fn bilinear(pixels: &[u8], [width, height]: [usize; 2], [x, y]: [f32; 2]) -> f32 {
+    let place = |x: f32, len: usize| {
+        let x = (x - 0.5).clamp(0.0, (len - 1) as f32);
+        (x as usize, ((x as usize) + 1).min(len - 1), x.fract())
+    };
+    let (left, right, across) = place(x, width);
+    let (top, bottom, down) = place(y, height);
+    let pixel = |x: usize, y: usize| f32::from(pixels[y * width + x]);
+    let row = |y: usize| pixel(left, y) + across * (pixel(right, y) - pixel(left, y));
+    row(top) + down * (row(bottom) - row(top))
 }
 
 impl Grey {
@@ -134,7 +138,7 @@ impl Placement {
     }
 
     /// What point of the picture lies at one of the canvas.
-    fn source(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+    pub fn source(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         let (sin, cos) = self.angle.sin_cos();
         let (x, y) = (x - self.to[0], y - self.to[1]);
         [

@@ -1,0 +1,144 @@
+//! Faces in folders of pictures.
+
+use std::path::Path;
+
+use image::RgbImage;
+use rayon::prelude::*;
+
+use super::dataset::{self, Skipped};
+use super::error::{Error, Result};
+use super::layout::{all_pictures, is_picture};
+use super::source::Source;
+use crate::analysis::crop::Picture;
+use crate::analysis::locate::{Detection, Locator};
+use crate::model::FaceWeights;
+
+/// Pictures by name, from folders, tar archives and single files; nothing is decoded yet.
+pub struct Pictures {
+    sources: Vec<Source>,
+    /// Index of a source, and the name there.
+    names: Vec<(usize, String)>,
+}
+
+/// The faces of one picture, the surest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Located {
+    pub name: String,
+    pub faces: Vec<Detection>,
+}
+
+impl Pictures {
+    /// # Errors
+    /// Where one of the paths can't be read or has no picture.
+    pub fn list<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
+        let mut all = Self { sources: Vec::new(), names: Vec::new() };
+        for path in paths.iter().map(AsRef::as_ref) {
+            let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let (source, names) = match file.filter(|name| path.is_file() && is_picture(name)) {
+                Some(name) => {
+                    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                    (Source::open(folder.unwrap_or(Path::new(".")))?, vec![name])
+                }
+                None => {
+                    let source = Source::open(path)?;
+                    let names = all_pictures(&source);
+                    (source, names)
+                }
+            };
+            if names.is_empty() {
+                return Err(Error::NoPictures { path: path.into(), skipped: 0 });
+            }
+            let index = all.sources.len();
+            all.names.extend(names.into_iter().map(|name| (index, name)));
+            all.sources.push(source);
+        }
+        Ok(all)
+    }
+
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Finds the faces of all pictures on all cores; calls `done` after each picture. The second
+    /// list names the pictures that can't be read.
+    ///
+    /// # Errors
+    /// Where the weights are not whole.
+    pub fn locate(
+        &self,
+        weights: &FaceWeights,
+        done: impl Fn() + Sync,
+    ) -> Result<(Vec<Located>, Vec<Skipped>)> {
+        // Where one can be had, each thread can have its own.
+        Locator::new(weights)?;
+        let results: Vec<_> = self
+            .names
+            .par_iter()
+            .map_init(
+                || Locator::new(weights),
+                |locator, (source, name)| {
+                    let faces = dataset::read(&self.sources[*source], name).and_then(|image| {
+                        let locator = locator.as_mut().map_err(|error| error.to_string())?;
+                        find(locator, &image).map_err(|error| error.to_string())
+                    });
+                    done();
+                    match faces {
+                        Ok(faces) => Ok(Located { name: name.clone(), faces }),
+                        Err(reason) => Err(Skipped { name: name.clone(), reason }),
+                    }
+                },
+            )
+            .collect();
+        let (mut located, mut skipped) = (Vec::new(), Vec::new());
+        for result in results {
+            match result {
+                Ok(found) => located.push(found),
+                Err(broken) => skipped.push(broken),
+            }
+        }
+        Ok((located, skipped))
+    }
+
+    /// An even choice of at most `most` of `located`, with their pictures.
+    pub fn choose<'a>(&self, located: &'a [Located], most: usize) -> Vec<(&'a Located, RgbImage)> {
+        let every = located.len().div_ceil(most.max(1)).max(1);
+        located
+            .iter()
+            .step_by(every)
+            .filter_map(|located| {
+                let (source, name) = self.names.iter().find(|(_, name)| *name == located.name)?;
+                Some((located, dataset::read(&self.sources[*source], name).ok()?))
+            })
+            .collect()
+    }
+}
+
+fn find(locator: &mut Locator, image: &RgbImage) -> crate::model::Result<Vec<Detection>> {
+    let mut found = Vec::new();
+    let picture = Picture::rgb(image.width() as usize, image.height() as usize, image.as_raw());
+    locator.locate(&picture, &mut found)?;
+    Ok(found)
+}
+
+/// A table with a row a face, in pixels of the upright picture, or an empty one where there is none:
+/// `file,x,y,w,h,score`.
+pub fn table(located: &[Located]) -> Vec<u8> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let mut row = |fields: [String; 6]| table.write_record(fields).expect("memory can be written to");
+    row(["file", "x", "y", "w", "h", "score"].map(String::from));
+    for Located { name, faces } in located {
+        if faces.is_empty() {
+            row([name, "", "", "", "", ""].map(String::from));
+        }
+        for face in faces {
+            let rect = face.rect;
+            let [x, y, w, h] = [rect.x, rect.y, rect.width, rect.height].map(|value| format!("{value:.2}"));
+            row([name.clone(), x, y, w, h, format!("{:.4}", face.score)]);
+        }
+    }
+    table.into_inner().expect("memory can be written to")
+}

@@ -1,0 +1,163 @@
+//! Chance variations of a cut-out face: what a camera, a locator and a compressor do to it.
+
+use image::imageops::{self, FilterType};
+use image::{GrayImage, ImageBuffer};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::augment::{self, chance, log_uniform, normal};
+use super::dataset::WIDE;
+use super::plane::{Placement, bilinear};
+
+/// A `width` × `height` input (R, G and B planes) out of one that shows [`WIDE`] times as much.
+pub fn vary(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut pixels = moved(wide, [width, height], rng);
+    if chance(rng, 0.2) {
+        to_grey(&mut pixels);
+    }
+    let grey = pixels[..width * height] == pixels[width * height..][..width * height];
+    // The same light for all three planes: each meets the same chance.
+    let light = rng.clone();
+    for plane in pixels.chunks_exact_mut(width * height) {
+        if !grey {
+            augment::gain(plane, normal(rng, 0.08).exp());
+        }
+        augment::light(plane, width, &mut light.clone());
+    }
+    rng.set_word_pos(rng.get_word_pos() + 64);
+    soften(&mut pixels, [width, height], rng);
+    if chance(rng, 0.25) {
+        let deviation = rng.random_range(0.0..10.0);
+        let noise = rng.clone();
+        for plane in pixels.chunks_exact_mut(width * height) {
+            match grey {
+                true => augment::noise(plane, deviation, &mut noise.clone()),
+                false => augment::noise(plane, deviation, rng),
+            }
+        }
+    }
+    if chance(rng, 0.15) {
+        let quality = rng.random_range(20..80);
+        pixels.chunks_exact_mut(width * height).for_each(|plane| augment::jpeg(plane, width, quality));
+    }
+    if chance(rng, 0.15) {
+        erase(&mut pixels, [width, height], rng);
+    }
+    pixels
+}
+
+/// Turned, shifted, scaled and mirrored.
+fn moved(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let size = [WIDE * width, WIDE * height];
+    let scale = log_uniform(rng, 0.75, 1.3);
+    let stretch = normal(rng, 0.05).exp();
+    let placement = Placement {
+        from: size.map(|side| side as f32 / 2.0),
+        to: [width, height].map(|side| side as f32 * (0.5 + normal(rng, 0.05))),
+        scale: [if rng.random() { scale } else { -scale } * stretch, scale],
+        angle: normal(rng, 0.17),
+    };
+    let mut pixels = vec![0; 3 * width * height];
+    for y in 0..height {
+        for x in 0..width {
+            let point = placement.source([x as f32 + 0.5, y as f32 + 0.5]);
+            for channel in 0..3 {
+                let plane = &wide[channel * size[0] * size[1]..][..size[0] * size[1]];
+                let value = bilinear(plane, size, point);
+                pixels[(channel * height + y) * width + x] = (value + 0.5) as u8;
+            }
+        }
+    }
+    pixels
+}
+
+fn to_grey(pixels: &mut [u8]) {
+    let (red, rest) = pixels.split_at_mut(pixels.len() / 3);
+    let (green, blue) = rest.split_at_mut(red.len());
+    for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
+        let brightness = 0.299 * f32::from(*red) + 0.587 * f32::from(*green) + 0.114 * f32::from(*blue);
+        let brightness = (brightness + 0.5) as u8;
+        (*red, *green, *blue) = (brightness, brightness, brightness);
+    }
+}
+
+/// Less sharp, as from a small, blurred or moving face.
+fn soften(pixels: &mut [u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) {
+    if chance(rng, 0.25) {
+        let share = rng.random_range(0.35..0.8);
+        for plane in pixels.chunks_exact_mut(width * height) {
+            coarsen(plane, [width, height], share);
+        }
+    } else if chance(rng, 0.2) {
+        let directions = [rng.random(), true];
+        pixels.chunks_exact_mut(width * height).for_each(|plane| augment::blur(plane, width, directions));
+    }
+}
+
+/// Shrinks a plane to this share of its sides and enlarges it again.
+fn coarsen(plane: &mut [u8], [width, height]: [usize; 2], share: f32) {
+    let side = |side: usize| ((side as f32 * share) as u32).max(1);
+    let image: GrayImage =
+        ImageBuffer::from_raw(width as u32, height as u32, plane.to_vec()).expect("a plane of this size");
+    let small = imageops::resize(&image, side(width), side(height), FilterType::Triangle);
+    let large = imageops::resize(&small, width as u32, height as u32, FilterType::Triangle);
+    plane.copy_from_slice(large.as_raw());
+}
+
+/// Hides a part behind one colour.
+fn erase(pixels: &mut [u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) {
+    let mut span = |side: usize| {
+        let length = rng.random_range(side / 8..side / 2);
+        let start = rng.random_range(0..side - length);
+        start..start + length
+    };
+    let (columns, rows) = (span(width), span(height));
+    for plane in pixels.chunks_exact_mut(width * height) {
+        let value = rng.random();
+        for row in plane.chunks_exact_mut(width).skip(rows.start).take(rows.len()) {
+            row[columns.clone()].fill(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn variations_differ_from_seed_to_seed_only() {
+        let wide: Vec<u8> = (0..3 * 128 * 128).map(|index| (index % 251) as u8).collect();
+        let varied = |seed| vary(&wide, [64, 64], &mut ChaCha8Rng::seed_from_u64(seed));
+        assert!(varied(1) == varied(1) && varied(1) != varied(2));
+        assert_eq!(varied(3).len(), 3 * 64 * 64);
+    }
+
+    #[test]
+    fn grey_faces_stay_grey() {
+        let plane: Vec<u8> = (0..128 * 128).map(|index| (index / 80) as u8).collect();
+        let wide = [plane.clone(), plane.clone(), plane].concat();
+        for seed in 0..50 {
+            let varied = vary(&wide, [64, 64], &mut ChaCha8Rng::seed_from_u64(seed));
+            let hidden = varied.chunks_exact(64 * 64).collect::<Vec<_>>();
+            // What is erased may have a colour.
+            let coloured = (0..64 * 64).filter(|&index| hidden[0][index] != hidden[1][index]).count();
+            assert!(coloured <= 32 * 32, "seed {seed}: {coloured}");
+        }
+    }
+
+    #[test]
+    fn the_middle_of_the_face_stays_near_the_middle() {
+        let mut wide = vec![0; 3 * 128 * 128];
+        for (x, y) in (60..68).flat_map(|x| (60..68).map(move |y| (x, y))) {
+            (0..3).for_each(|channel| wide[(channel * 128 + y) * 128 + x] = 255);
+        }
+        for seed in 0..50 {
+            let moved = moved(&wide, [64, 64], &mut ChaCha8Rng::seed_from_u64(seed));
+            let brightest = (0..64 * 64).max_by_key(|&index| moved[index]).unwrap();
+            let away = ((brightest % 64) as f32 - 32.0).hypot((brightest / 64) as f32 - 32.0);
+            assert!(away < 20.0, "seed {seed}: {away}");
+        }
+    }
+}
