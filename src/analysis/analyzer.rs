@@ -1,20 +1,76 @@
 //! One frame in, its faces out.
 
+use std::time::Duration;
+
+use super::answer::Answer;
 use super::crop::{Cropper, Picture, Rect};
-use super::locate;
-use crate::model::{Classifier, DeviceChoice, Error, Region, Result, Weights};
+use super::locate::{self, Detection, Locator};
+use super::scene::Scene;
+use super::track::{self, Sighting, Track, Tracker};
+use crate::model::{Classifier, DeviceChoice, Error, FaceWeights, Region, Result, Weights};
+
+/// Which part of a picture is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Search {
+    /// The regions of the request where it has any, else the faces that are found.
+    #[default]
+    Auto,
+    /// The faces that are found.
+    Faces,
+    /// The regions of the request.
+    Regions,
+    /// The largest centred square.
+    Center,
+    /// The whole picture, squeezed.
+    Full,
+}
+
+/// What is asked about a picture.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    pub search: Search,
+    /// Where others found faces, in pixels of the picture. What lies outside of it is cut off;
+    /// regions of which no pixel is left are passed over.
+    pub regions: &'a [Rect],
+}
+
+/// What is worth a look, and how it is followed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Of more faces, those with the largest area times score are looked at.
+    pub most_faces: usize,
+    /// The height of the smallest face that is looked at, as a share of the picture's. A face
+    /// looked at before may be a fifth smaller, so that none comes and goes at the limit. Regions of
+    /// a request may have any size.
+    pub least_height: f32,
+    pub track: track::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { most_faces: 8, least_height: 0.1, track: track::Settings::default() }
+    }
+}
+
+/// How much more than its area times score counts what was looked at before.
+const KNOWN: f32 = 1.25;
 
 /// What was found at one place of a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Face {
-    /// Where the network looked.
+    /// Whose face it is: the same number from frame to frame, from 1 on. 0 where no face was looked
+    /// for ([`Search::Center`] and [`Search::Full`]).
+    pub id: u32,
+    /// Where it is, within the picture.
     pub rect: Rect,
-    /// Of smiling, from 0 to 1.
+    /// Of smiling, from 0 to 1, averaged over the last frames.
     pub probability: f32,
-    /// Whether `probability` reaches the weights' threshold.
+    /// Whether it smiles: `probability` has passed the weights' threshold by a margin.
     pub smiling: bool,
-    /// What the weights call this answer.
-    pub label: String,
+    /// The index of the request's region that this is.
+    pub region: Option<usize>,
+    /// Whether it isn't seen just now; the rest then says what has to be expected.
+    pub coasting: bool,
 }
 
 impl Face {
@@ -24,31 +80,72 @@ impl Face {
     }
 }
 
+/// A face that is worth a look.
+struct Chosen {
+    id: u32,
+    rank: f32,
+    rect: Rect,
+}
+
 /// Everything between a frame and its faces, with all buffers kept from frame to frame.
 pub struct Analyzer {
     classifier: Classifier,
+    locator: Option<Locator>,
+    settings: Settings,
+    tracker: Tracker,
+    scene: Scene,
+    clock: Clock,
+    /// The search of the last frame.
+    search: Search,
+    /// The answer to a region that is no face.
+    answer: Option<Answer>,
     cropper: Cropper,
     crops: Vec<u8>,
     probabilities: Vec<f32>,
+    detections: Vec<Detection>,
+    sightings: Vec<Sighting>,
+    /// For each sighting that is a region of the request its index there.
+    regions: Vec<usize>,
+    chosen: Vec<Chosen>,
+    faces: Vec<Face>,
 }
 
 impl Analyzer {
-    /// Puts the network onto the device and tries it once, so that neither broken weights nor a
-    /// slow first run show up in the stream.
+    /// Puts the networks onto their devices and tries the one for smiles once, so that neither
+    /// broken weights nor a slow first run show up in the stream. Without weights of a locator no
+    /// faces are found, but regions can be looked at.
     ///
     /// # Errors
     /// Where the device can't be had, or the weights lack a tensor or give no probability.
-    pub fn new(weights: &Weights, device: DeviceChoice) -> Result<Self> {
+    pub fn new(weights: &Weights, faces: Option<&FaceWeights>, device: DeviceChoice) -> Result<Self> {
         let classifier = Classifier::new(weights, &device.open()?)?;
         let [_, height, width] = weights.metadata.architecture.input;
         let mut analyzer = Self {
             classifier,
+            locator: faces.map(Locator::new).transpose()?,
+            settings: Settings::default(),
+            tracker: Tracker::default(),
+            scene: Scene::default(),
+            clock: Clock::default(),
+            search: Search::default(),
+            answer: None,
             cropper: Cropper::new(width, height),
             crops: vec![128; weights.metadata.architecture.input_len()],
             probabilities: Vec::new(),
+            detections: Vec::new(),
+            sightings: Vec::new(),
+            regions: Vec::new(),
+            chosen: Vec::new(),
+            faces: Vec::new(),
         };
         analyzer.classify()?;
         Ok(analyzer)
+    }
+
+    /// Takes other settings from the next picture on.
+    pub fn configure(&mut self, settings: Settings) {
+        self.tracker.settings = settings.track.clone();
+        self.settings = settings;
     }
 
     /// The weights' names for the two answers: not smiling, smiling.
@@ -56,20 +153,153 @@ impl Analyzer {
         &self.classifier.metadata().labels
     }
 
-    /// Looks at one region of a picture.
+    /// The part of pictures that the weights were trained on.
+    pub fn trained_on(&self) -> Region {
+        self.classifier.metadata().region
+    }
+
+    /// Begins anew: the next picture has nothing to do with those before. Identities go on counting.
+    pub fn forget(&mut self) {
+        self.tracker.forget();
+        self.scene = Scene::default();
+        self.answer = None;
+    }
+
+    /// Looks at the next picture of a stream. `time` is its place there; where it isn't known,
+    /// or is that of the last picture, a 30th of a second is taken to have passed. Where it goes
+    /// backwards, and where the scene changes, nothing before counts.
+    ///
+    /// The faces come in the order in which they were first seen. Those without a sighting in this
+    /// picture are among them for a short while ([`track::Settings::hold`]), unless they were a
+    /// request's regions.
     ///
     /// # Errors
-    /// Where the network fails on its device.
-    pub fn analyze(&mut self, picture: &Picture, region: Region) -> Result<Vec<Face>> {
+    /// Where a network fails on its device.
+    pub fn analyze(
+        &mut self,
+        picture: &Picture,
+        time: Option<Duration>,
+        request: &Request,
+    ) -> Result<&[Face]> {
+        let ran = self.clock.tick(time);
+        let cut = self.scene.cut(picture);
+        if !ran || cut || request.search != self.search {
+            self.tracker.forget();
+            self.answer = None;
+        }
+        self.search = request.search;
+        self.faces.clear();
+        match request.search {
+            Search::Center => self.look_at(picture, Region::Center)?,
+            Search::Full => self.look_at(picture, Region::Full)?,
+            Search::Auto | Search::Faces | Search::Regions => self.follow(picture, request)?,
+        }
+        Ok(&self.faces)
+    }
+
+    /// One answer for a part of the picture, whatever is there.
+    fn look_at(&mut self, picture: &Picture, region: Region) -> Result<()> {
         let rect = locate::region(picture, region);
+        self.crops.resize(self.classifier.metadata().architecture.input_len(), 0);
         self.cropper.crop(picture, rect, &mut self.crops);
         self.classify()?;
+        let (probability, threshold) = (self.probabilities[0], self.classifier.metadata().threshold);
+        let answer = Answer::after(self.answer, probability, threshold, self.clock.now, &self.settings.track);
+        self.answer = Some(answer);
+        let Answer { probability, smiling, .. } = answer;
+        self.faces.push(Face { id: 0, rect, probability, smiling, region: None, coasting: false });
+        Ok(())
+    }
+
+    /// The faces of this picture and those that went before it.
+    fn follow(&mut self, picture: &Picture, request: &Request) -> Result<()> {
+        self.sightings.clear();
+        self.regions.clear();
+        if request.search != Search::Faces {
+            self.take(picture, request.regions);
+        }
+        let found = request.search != Search::Regions && self.sightings.is_empty();
+        if let Some(locator) = self.locator.as_mut().filter(|_| found) {
+            locator.locate(picture, &mut self.detections)?;
+            let sightings =
+                self.detections.iter().map(|found| Sighting { rect: found.rect, score: found.score });
+            self.sightings.extend(sightings);
+        }
+        self.tracker.update(&self.sightings, self.clock.now);
+        self.choose(picture);
+        self.ask(picture)?;
+        self.report(picture, found);
+        Ok(())
+    }
+
+    /// Takes the regions of a request for sightings.
+    fn take(&mut self, picture: &Picture, regions: &[Rect]) {
+        for (index, &region) in regions.iter().enumerate() {
+            if let Some(rect) = region.within(picture.bounds()) {
+                self.sightings.push(Sighting { rect, score: 1.0 });
+                self.regions.push(index);
+            }
+        }
+    }
+
+    /// Picks the faces that are worth a look.
+    fn choose(&mut self, picture: &Picture) {
+        let least = self.settings.least_height * picture.height as f32;
+        self.chosen.clear();
+        for track in self.tracker.tracks() {
+            let Some(sighting) = track.sighting else { continue };
+            let rect = self.place(track);
+            let known = track.answer.is_some();
+            let least = if known { 0.8 * least } else { least };
+            let large = rect.height >= least || !self.regions.is_empty();
+            if large && rect.within(picture.bounds()).is_some() {
+                let rank = rect.width * rect.height * self.sightings[sighting].score;
+                let rank = if known { KNOWN * rank } else { rank };
+                self.chosen.push(Chosen { id: track.id, rank, rect });
+            }
+        }
+        self.chosen.sort_unstable_by(|a, b| b.rank.total_cmp(&a.rank).then(a.id.cmp(&b.id)));
+        self.chosen.truncate(self.settings.most_faces);
+    }
+
+    /// Where a track is: what the request says of it counts as it stands.
+    fn place(&self, track: &Track) -> Rect {
+        match track.sighting {
+            Some(index) if !self.regions.is_empty() => self.sightings[index].rect,
+            _ => track.rect,
+        }
+    }
+
+    /// Has the network look at all chosen faces at once.
+    fn ask(&mut self, picture: &Picture) -> Result<()> {
         let metadata = self.classifier.metadata();
-        let face = |&probability: &f32| {
-            let smiling = probability >= metadata.threshold;
-            Face { rect, probability, smiling, label: metadata.labels[usize::from(smiling)].clone() }
-        };
-        Ok(self.probabilities.iter().map(face).collect())
+        let (len, margin) = (metadata.architecture.input_len(), metadata.margin);
+        let threshold = metadata.threshold;
+        self.crops.resize(self.chosen.len() * len, 0);
+        for (chosen, crop) in self.chosen.iter().zip(self.crops.chunks_exact_mut(len)) {
+            let square = locate::face_square(chosen.rect, margin, picture.pixel_aspect);
+            self.cropper.crop(picture, square, crop);
+        }
+        self.classify()?;
+        for (chosen, &probability) in self.chosen.iter().zip(&self.probabilities) {
+            self.tracker.answer(chosen.id, probability, threshold);
+        }
+        Ok(())
+    }
+
+    /// Lists the faces looked at and, where the locator is at work, those that coast.
+    fn report(&mut self, picture: &Picture, found: bool) {
+        for track in self.tracker.tracks() {
+            let coasting = track.sighting.is_none();
+            let counts =
+                if coasting { found } else { self.chosen.iter().any(|chosen| chosen.id == track.id) };
+            let rect = self.place(track).within(picture.bounds());
+            if let (true, Some(answer), Some(rect)) = (counts, track.answer, rect) {
+                let Answer { probability, smiling, .. } = answer;
+                let region = track.sighting.and_then(|index| self.regions.get(index).copied());
+                self.faces.push(Face { id: track.id, rect, probability, smiling, region, coasting });
+            }
+        }
     }
 
     fn classify(&mut self) -> Result<()> {
@@ -81,5 +311,26 @@ impl Analyzer {
                 reason: format!("it answers {value}, which is no probability"),
             }),
         }
+    }
+}
+
+/// The time that has passed in a stream.
+#[derive(Default)]
+struct Clock {
+    now: Duration,
+    last: Option<Duration>,
+}
+
+impl Clock {
+    /// Goes on to a picture of this time; `false` where that is before the last one.
+    fn tick(&mut self, time: Option<Duration>) -> bool {
+        const UNKNOWN: Duration = Duration::from_nanos(33_333_333);
+        let last = std::mem::replace(&mut self.last, time);
+        let step = match (last, time) {
+            (Some(last), Some(time)) if time != last => time.checked_sub(last),
+            _ => Some(UNKNOWN),
+        };
+        self.now += step.unwrap_or(UNKNOWN);
+        step.is_some()
     }
 }

@@ -26,6 +26,16 @@ impl Rect {
         let either = self.width * self.height + other.width * other.height - both;
         if either > 0.0 { both / either } else { 0.0 }
     }
+
+    /// The part of it that lies within `bounds`, or `None` where that is less than a pixel wide or
+    /// high, or where the rectangle is none.
+    pub fn within(self, bounds: Self) -> Option<Self> {
+        let (x, y) = (self.x.max(bounds.x), self.y.max(bounds.y));
+        let width = (self.x + self.width).min(bounds.x + bounds.width) - x;
+        let height = (self.y + self.height).min(bounds.y + bounds.height) - y;
+        let sound = [self.x, self.y, self.width, self.height].iter().all(|value| value.is_finite());
+        (sound && width >= 1.0 && height >= 1.0).then_some(Self { x, y, width, height })
+    }
 }
 
 /// How samples of a component lie along one direction of the picture.

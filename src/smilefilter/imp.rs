@@ -8,43 +8,14 @@ use gst_base::subclass::prelude::*;
 use gst_video::{CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION as OVERLAY_FEATURE, VideoFrameRef};
 
 use super::overlay::Overlay;
-use super::{Display, FORMATS, Region, Results, Updates, frame};
-use crate::analysis::{Analyzer, Face};
+use super::properties::Settings;
+use super::{Display, FORMATS, Region, Results, Updates, frame, regions, results};
+use crate::analysis::{Analyzer, Face, Rect, Request, Search};
 use crate::model::{self, DeviceChoice, Error, Weights};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("smilefilter", gst::DebugColorFlags::empty(), Some("Smile classification"))
 });
-
-#[derive(Clone, Debug)]
-struct Settings {
-    /// Empty: the weights that are built in.
-    model_file: String,
-    device: String,
-    frame: FrameSettings,
-}
-
-/// The settings that each frame reads, as one snapshot.
-#[derive(Clone, Copy, Debug)]
-struct FrameSettings {
-    region: Region,
-    display: Display,
-    updates: Updates,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            model_file: String::new(),
-            device: DeviceChoice::default().to_string(),
-            frame: FrameSettings {
-                region: Region::default(),
-                display: Display::LABEL,
-                updates: Updates::default(),
-            },
-        }
-    }
-}
 
 #[derive(Default)]
 struct State {
@@ -53,8 +24,10 @@ struct State {
     attach: Option<bool>,
     /// Out of here while a frame is worked on.
     worker: Option<Worker>,
-    /// The answers in the last message since the stream began, was flushed or changed its format.
-    announced: Option<Vec<bool>>,
+    /// Identities and answers in the last frame.
+    announced: Vec<(u32, bool)>,
+    /// Whether frames before the next one count: not after a start, a flush or a change of format.
+    running: bool,
     /// Whether the user has heard that frames can't be analysed.
     warned: bool,
 }
@@ -62,6 +35,9 @@ struct State {
 /// What only the streaming thread uses.
 struct Worker {
     analyzer: Analyzer,
+    labels: [String; 2],
+    /// Upstream's regions on the buffer.
+    regions: Vec<Rect>,
     overlay: Overlay,
 }
 
@@ -86,31 +62,54 @@ impl SmileFilter {
         worker: &mut Worker,
         info: &gst_video::VideoInfo,
         buffer: &mut gst::BufferRef,
+        running: bool,
     ) -> Result<(), glib::BoolError> {
         let settings = self.settings().frame;
+        let Worker { analyzer, labels, regions, overlay } = worker;
+        if !running {
+            analyzer.forget();
+        }
+        let search = Search::from(settings.region);
+        regions.clear();
+        if matches!(search, Search::Auto | Search::Regions) {
+            regions::read(buffer, settings.roi_type, regions);
+        }
+        let times = self.times(buffer);
         let faces = {
             let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info)?;
-            let picture = frame::picture(&frame)?;
-            let analyzed = worker.analyzer.analyze(&picture, settings.region.into());
+            let time = times.running_time.or(times.timestamp).map(Into::into);
+            let analyzed = analyzer.analyze(&frame::picture(&frame)?, time, &Request { search, regions });
             analyzed.map_err(|error| glib::bool_error!("{error}"))?
         };
         gst::trace!(CAT, imp = self, "{faces:?}");
-        self.post(&faces, settings.updates, buffer);
-        if settings.display.contains(Display::LABEL) {
-            self.draw(&mut worker.overlay, &faces, info, buffer)?;
+        regions::write(buffer, settings.roi_type, faces);
+        self.post(faces, labels, times, settings.updates);
+        self.draw(overlay, faces, settings.display, info, buffer)
+    }
+
+    /// The times of a frame, without faces yet.
+    fn times(&self, buffer: &gst::BufferRef) -> Results {
+        let segment = self.obj().segment();
+        let segment = segment.downcast_ref::<gst::ClockTime>();
+        let pts = buffer.pts();
+        Results {
+            timestamp: pts,
+            stream_time: segment.and_then(|segment| segment.to_stream_time(pts)),
+            running_time: segment.and_then(|segment| segment.to_running_time(pts)),
+            duration: buffer.duration(),
+            faces: Vec::new(),
         }
-        Ok(())
     }
 
     fn draw(
         &self,
         overlay: &mut Overlay,
         faces: &[Face],
+        display: Display,
         info: &gst_video::VideoInfo,
         buffer: &mut gst::BufferRef,
     ) -> Result<(), glib::BoolError> {
-        let Some(face) = faces.first() else { return Ok(()) };
-        let Some(composition) = overlay.composition(face, info)? else { return Ok(()) };
+        let Some(composition) = overlay.composition(faces, display, info)? else { return Ok(()) };
         if self.attaches() {
             attach(composition, buffer)
         } else {
@@ -137,23 +136,21 @@ impl SmileFilter {
         attach
     }
 
-    fn post(&self, faces: &[Face], updates: Updates, buffer: &gst::BufferRef) {
-        let answers: Vec<bool> = faces.iter().map(|face| face.smiling).collect();
-        let answers = Some(answers);
-        let changed = std::mem::replace(&mut self.state().announced, answers.clone()) != answers;
+    fn post(&self, faces: &[Face], labels: &[String; 2], mut results: Results, updates: Updates) {
+        let changed = {
+            let mut state = self.state();
+            let answers = || faces.iter().map(|face| (face.id, face.smiling));
+            let same = state.running && answers().eq(state.announced.iter().copied());
+            state.running = true;
+            state.announced.clear();
+            state.announced.extend(answers());
+            !same
+        };
         if updates == Updates::None || updates == Updates::OnChange && !changed {
             return;
         }
-        let segment = self.obj().segment();
-        let segment = segment.downcast_ref::<gst::ClockTime>();
-        let pts = buffer.pts();
-        let results = Results {
-            timestamp: pts,
-            stream_time: segment.and_then(|segment| segment.to_stream_time(pts)),
-            running_time: segment.and_then(|segment| segment.to_running_time(pts)),
-            duration: buffer.duration(),
-            faces: faces.iter().map(Into::into).collect(),
-        };
+        results.faces =
+            faces.iter().map(|face| results::Face::new(face, &labels[usize::from(face.smiling)])).collect();
         let message = gst::message::Element::builder(gst::Structure::from(&results)).src(&*self.obj());
         if self.obj().post_message(message.build()).is_err() {
             gst::log!(CAT, imp = self, "Nobody listens to the results");
@@ -181,21 +178,22 @@ impl Worker {
             "" => (model::SmileWeights::embedded()?, "the built-in model"),
             path => (Weights::read(Path::new(path))?, path),
         };
-        let analyzer = Analyzer::new(&weights, device).map_err(|error| match error {
+        let analyzer = Analyzer::new(&weights, None, device).map_err(|error| match error {
             Error::Weights { reason, .. } => Error::Weights { name: name.into(), reason },
             Error::Candle(reason) => Error::Weights { name: name.into(), reason: reason.to_string() },
             other => other,
         })?;
-        let overlay = Overlay::new(analyzer.labels());
-        Ok(Self { analyzer, overlay })
+        let labels = analyzer.labels().clone();
+        let overlay = Overlay::new(&labels);
+        Ok(Self { analyzer, labels, regions: Vec::new(), overlay })
     }
-}
 
-impl From<Region> for model::Region {
-    fn from(region: Region) -> Self {
+    /// Whether the weights were trained on what they will see.
+    fn suits(&self, region: Region) -> bool {
+        let trained_on = self.analyzer.trained_on();
         match region {
-            Region::Center => Self::Center,
-            Region::Full => Self::Full,
+            Region::Auto | Region::Faces | Region::Roi => trained_on == model::Region::Faces,
+            Region::Center | Region::Full => trained_on != model::Region::Faces,
         }
     }
 }
@@ -223,74 +221,17 @@ impl ObjectSubclass for SmileFilter {
 
 impl ObjectImpl for SmileFilter {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let default = Settings::default();
-            vec![
-                glib::ParamSpecString::builder("model-file")
-                    .nick("Model file")
-                    .blurb("Weights that smile-train wrote (empty: the built-in ones)")
-                    .default_value(Some(default.model_file.as_str()))
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("device")
-                    .nick("Device")
-                    .blurb(
-                        "Where the network runs: auto (a CUDA GPU if one works, else the CPU), cpu, cuda or \
-                         cuda:N",
-                    )
-                    .default_value(Some(default.device.as_str()))
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("region", default.frame.region)
-                    .nick("Region")
-                    .blurb("Which part of the frame is looked at")
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecFlags::builder::<Display>("display")
-                    .nick("Display")
-                    .blurb("What is drawn onto the frame (0: nothing, pixels stay as they are)")
-                    .default_value(default.frame.display)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("updates", default.frame.updates)
-                    .nick("Updates")
-                    .blurb(
-                        "When results are posted as element messages; a change is another answer (smiling \
-                         or not) than the frame before had, and the first result after the start, a \
-                         flush or a change of format",
-                    )
-                    .mutable_playing()
-                    .build(),
-            ]
-        });
-        &PROPERTIES
+        Settings::specs()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        const TYPE: &str = "type checked upstream";
-        let text = || value.get::<Option<String>>().expect(TYPE);
         let mut settings = self.settings();
-        match pspec.name() {
-            "model-file" => settings.model_file = text().unwrap_or_default(),
-            "device" => settings.device = text().unwrap_or_else(|| Settings::default().device),
-            "region" => settings.frame.region = value.get().expect(TYPE),
-            "display" => settings.frame.display = value.get().expect(TYPE),
-            "updates" => settings.frame.updates = value.get().expect(TYPE),
-            name => unreachable!("property {name}"),
-        }
+        settings.set(pspec.name(), value);
         gst::info!(CAT, imp = self, "{settings:?}");
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = self.settings();
-        match pspec.name() {
-            "model-file" => settings.model_file.to_value(),
-            "device" => settings.device.to_value(),
-            "region" => settings.frame.region.to_value(),
-            "display" => settings.frame.display.to_value(),
-            "updates" => settings.frame.updates.to_value(),
-            name => unreachable!("property {name}"),
-        }
+        self.settings().get(pspec.name())
     }
 
     fn constructed(&self) {
@@ -378,6 +319,15 @@ impl BaseTransformImpl for SmileFilter {
             ),
             error => gst::error_msg!(gst::ResourceError::Read, ("{error}")),
         })?;
+        if !worker.suits(settings.frame.region) {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "The weights were trained on {:?}, and region is {:?}: expect more mistakes",
+                worker.analyzer.trained_on(),
+                settings.frame.region
+            );
+        }
         *self.state() = State { worker: Some(worker), ..State::default() };
         gst::info!(CAT, imp = self, "Started with {settings:?}");
         Ok(())
@@ -426,14 +376,14 @@ impl BaseTransformImpl for SmileFilter {
             .map_err(|_| gst::loggable_error!(CAT, "{incaps} are not caps of raw video"))?;
         let mut state = self.state();
         state.info = Some(info);
-        state.announced = None;
+        state.running = false;
         state.attach = None;
         Ok(())
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        if let gst::EventView::FlushStop(_) = event.view() {
-            self.state().announced = None;
+        if let gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_) = event.view() {
+            self.state().running = false;
         }
         self.parent_sink_event(event)
     }
@@ -460,15 +410,15 @@ impl BaseTransformImpl for SmileFilter {
         if buffer.flags().contains(gst::BufferFlags::GAP) {
             return Ok(gst::FlowSuccess::Ok);
         }
-        let (worker, info) = {
+        let (worker, info, running) = {
             let mut state = self.state();
-            (state.worker.take(), state.info.clone())
+            (state.worker.take(), state.info.clone(), state.running)
         };
         let (Some(mut worker), Some(info)) = (worker, info) else {
             gst::element_imp_error!(self, gst::CoreError::Negotiation, ["A frame before start or caps"]);
             return Err(gst::FlowError::NotNegotiated);
         };
-        let processed = self.process(&mut worker, &info, buffer);
+        let processed = self.process(&mut worker, &info, buffer, running);
         self.state().worker = Some(worker);
         if let Err(error) = processed {
             self.warn(&error);

@@ -12,6 +12,8 @@ use glib::prelude::*;
 mod frame;
 mod imp;
 mod overlay;
+mod properties;
+mod regions;
 mod results;
 
 pub use frame::{FORMATS, picture};
@@ -27,6 +29,18 @@ glib::wrapper! {
 #[enum_type(name = "GstSmileFilterRegion")]
 pub enum Region {
     #[default]
+    #[enum_value(
+        name = "Auto: the regions of interest on the buffer, or faces where it has none",
+        nick = "auto"
+    )]
+    Auto,
+    #[enum_value(name = "Faces: the faces that the element finds", nick = "faces")]
+    Faces,
+    #[enum_value(
+        name = "ROI: the regions of interest on the buffer (GstVideoRegionOfInterestMeta)",
+        nick = "roi"
+    )]
+    Roi,
     #[enum_value(name = "Center: the largest centred square", nick = "center")]
     Center,
     #[enum_value(name = "Full: the whole frame, squeezed", nick = "full")]
@@ -40,7 +54,7 @@ pub enum Updates {
     #[enum_value(name = "None: never", nick = "none")]
     None,
     #[default]
-    #[enum_value(name = "On change: when an answer differs from the one before", nick = "on-change")]
+    #[enum_value(name = "On change: when faces or answers differ from those before", nick = "on-change")]
     OnChange,
     #[enum_value(name = "Every frame", nick = "every-frame")]
     EveryFrame,
@@ -51,6 +65,10 @@ pub enum Updates {
 pub enum Display {
     #[flags_value(name = "Label: the answer and how sure it is", nick = "label")]
     LABEL = 1 << 0,
+    #[flags_value(name = "Box: a frame around each face", nick = "box")]
+    BOX = 1 << 1,
+    #[flags_value(name = "Bar: the probability of smiling as a length", nick = "bar")]
+    BAR = 1 << 2,
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -3,7 +3,7 @@
 use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 use gst_video::VideoOverlayComposition;
 
-use super::frame;
+use super::{Display, frame};
 use crate::analysis::Face;
 
 const SMILING: [f32; 3] = [82.0, 232.0, 118.0];
@@ -43,6 +43,7 @@ struct Canvas {
 /// Draws labels, and keeps the last one.
 pub struct Overlay {
     font: FontRef<'static>,
+    labels: [String; 2],
     /// Widths of the widest label and of the widest percentage, for a line height of 1.
     widths: [f32; 2],
     drawn: Option<(Content, Option<VideoOverlayComposition>)>,
@@ -51,25 +52,27 @@ pub struct Overlay {
 impl Overlay {
     /// `labels` are all that will be written, so that the letters' size doesn't depend on the
     /// answer.
-    pub fn new(labels: &[String]) -> Self {
+    pub fn new(labels: &[String; 2]) -> Self {
         let font = FontRef::try_from_slice(dejavu::sans::bold()).expect("the font is part of the program");
         let width = |text: &str| text_width(&font, text);
         let widest = labels.iter().map(|label| width(label)).fold(0.0, f32::max);
         let widths = [widest, width("100 %")];
-        Self { font, widths, drawn: None }
+        Self { font, labels: labels.clone(), widths, drawn: None }
     }
 
     /// The picture for `face` on frames like `info`, made anew only if it looks different from the
     /// last. `None` where the frame is too small for letters.
     pub fn composition(
         &mut self,
-        face: &Face,
+        faces: &[Face],
+        display: Display,
         info: &gst_video::VideoInfo,
     ) -> Result<Option<&VideoOverlayComposition>, glib::BoolError> {
+        let Some(face) = faces.first().filter(|_| display.contains(Display::LABEL)) else { return Ok(None) };
         let pixel_aspect = frame::pixel_aspect(info);
         let (width, height) = (info.width() as f32 * pixel_aspect, info.height() as f32);
         let content = Content {
-            label: face.label.clone(),
+            label: self.labels[usize::from(face.smiling)].clone(),
             percent: format!("{:.0} %", 100.0 * face.confidence()),
             smiling: face.smiling,
             canvas: Canvas { width, height, pixel_aspect },

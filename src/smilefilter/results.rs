@@ -2,6 +2,7 @@
 
 use gst::prelude::*;
 
+use super::regions;
 use crate::analysis;
 
 /// The results of one frame: what an element message of the name [`Results::NAME`] holds.
@@ -26,9 +27,12 @@ pub struct Results {
     pub faces: Vec<Face>,
 }
 
-/// One region that was looked at, and the answer.
+/// A face, or with `region` `center` and `full` the part of the frame that was looked at, and the
+/// answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Face {
+    /// Whose face it is: the same number from frame to frame, from 1 on; 0 where it is no face.
+    pub id: u32,
     /// In pixels of the frame.
     pub x: i32,
     pub y: i32,
@@ -55,18 +59,19 @@ impl Results {
     pub const NAME: &str = "smilefilter";
 }
 
-impl From<&analysis::Face> for Face {
-    fn from(face: &analysis::Face) -> Self {
-        let rect = face.rect;
-        let (x, y) = (rect.x.round() as i32, rect.y.round() as i32);
+impl Face {
+    /// What is to be said of a face, with the answer in the weights' words.
+    pub fn new(face: &analysis::Face, label: &str) -> Self {
+        let (x, y, width, height) = regions::pixels(face.rect);
         Self {
+            id: face.id,
             x,
             y,
-            width: (rect.x + rect.width).round() as i32 - x,
-            height: (rect.y + rect.height).round() as i32 - y,
+            width,
+            height,
             smiling: face.smiling,
             probability: face.probability.into(),
-            label: face.label.clone(),
+            label: label.into(),
         }
     }
 }
@@ -87,6 +92,7 @@ impl From<&Results> for gst::Structure {
 impl From<&Face> for gst::Structure {
     fn from(face: &Face) -> Self {
         Self::builder("face")
+            .field("id", face.id)
             .field("x", face.x)
             .field("y", face.y)
             .field("width", face.width)
@@ -124,6 +130,7 @@ impl TryFrom<&gst::StructureRef> for Face {
     fn try_from(structure: &gst::StructureRef) -> Result<Self, Self::Error> {
         expect_name(structure, "face")?;
         Ok(Self {
+            id: field(structure, "id")?,
             x: field(structure, "x")?,
             y: field(structure, "y")?,
             width: field(structure, "width")?,
@@ -161,6 +168,7 @@ mod tests {
             duration: None,
             faces: vec![
                 Face {
+                    id: 7,
                     x: 80,
                     y: -1,
                     width: 480,
@@ -193,6 +201,7 @@ mod tests {
         let faces = structure.get::<gst::Array>("faces").unwrap();
         let face = faces[0].get::<gst::Structure>().unwrap();
         assert_eq!(face.name(), "face");
+        assert_eq!(face.get::<u32>("id"), Ok(7));
         assert_eq!(face.get::<i32>("width"), Ok(480));
         assert_eq!(face.get::<bool>("smiling"), Ok(true));
         assert_eq!(face.get::<f64>("probability"), Ok(0.75));

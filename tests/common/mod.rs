@@ -70,6 +70,7 @@ impl Bench {
         let element = gst::ElementFactory::make("smilefilter")
             .property("model-file", file.to_str().unwrap())
             .property("device", "cpu")
+            .property_from_str("region", "center")
             .build()
             .unwrap();
         for (name, value) in properties {

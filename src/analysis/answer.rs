@@ -1,0 +1,46 @@
+//! Whether someone smiles, over time.
+
+use std::time::Duration;
+
+use super::track::Settings;
+
+/// A smile's probability smoothed over time, and an answer that doesn't waver.
+///
+/// Probabilities are averaged, not logits: a network that is very sure of one blurred frame then
+/// counts no more than one that is sure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// Of smiling, from 0 to 1.
+    pub probability: f32,
+    pub smiling: bool,
+    /// How many frames like the newest the average is made of.
+    weight: f32,
+    time: Duration,
+}
+
+impl Answer {
+    /// The answer at `time`, where the network gives `probability`, after the one of a frame before.
+    ///
+    /// Frames before weigh less by the time constant `settings.smoothing`; a last one older than
+    /// `settings.patience` says nothing of now. The first answer is a smile from `threshold` on. After
+    /// that a smile begins where the average reaches `threshold` plus `settings.hysteresis`, and ends
+    /// below `threshold` minus it; near 0 and 1 less is asked for, so that both can be reached.
+    pub fn after(
+        before: Option<Self>,
+        probability: f32,
+        threshold: f32,
+        time: Duration,
+        settings: &Settings,
+    ) -> Self {
+        let elapsed = |answer: &Self| time.saturating_sub(answer.time);
+        let Some(before) = before.filter(|answer| elapsed(answer) <= settings.patience) else {
+            return Self { probability, smiling: probability >= threshold, weight: 1.0, time };
+        };
+        let decay = (-elapsed(&before).as_secs_f32() / settings.smoothing.as_secs_f32()).exp();
+        let weight = before.weight * decay + 1.0;
+        let probability = before.probability + (probability - before.probability) / weight;
+        let margin = settings.hysteresis.min(threshold / 2.0).min((1.0 - threshold) / 2.0);
+        let limit = if before.smiling { threshold - margin } else { threshold + margin };
+        Self { probability, smiling: probability >= limit, weight, time }
+    }
+}

@@ -1,0 +1,73 @@
+//! Which sighting belongs to which track.
+
+use std::time::Duration;
+
+use super::{Sighting, Track};
+use crate::analysis::crop::Rect;
+
+/// Boxes that overlap by this much (intersection over union) belong together whatever is near.
+const OVERLAP: f32 = 0.2;
+/// Without overlap: how far a box may be from where it should be, in its own sides: so much for
+/// every second since the frame before, and at most.
+const SIDES_PER_SECOND: f32 = 45.0;
+const MOST_SIDES: f32 = 1.5;
+/// How much larger one of two boxes without overlap may be.
+const MOST_GROWTH: f32 = 1.6;
+
+/// Assigns the best pair first; the buffers are kept.
+#[derive(Debug, Default)]
+pub struct Matcher {
+    /// Affinity, track, sighting.
+    pairs: Vec<(f32, usize, usize)>,
+    of_tracks: Vec<Option<usize>>,
+    sightings: Vec<bool>,
+}
+
+/// Who got whom.
+pub struct Matched<'a> {
+    /// Each track's sighting.
+    pub of_tracks: &'a [Option<usize>],
+    /// Whether each sighting has a track.
+    pub sightings: &'a [bool],
+}
+
+impl Matcher {
+    /// Tracks stand where they should be, `interval` after the frame before.
+    pub fn assign(&mut self, tracks: &[Track], sightings: &[Sighting], interval: Duration) -> Matched<'_> {
+        let reach = (SIDES_PER_SECOND * interval.as_secs_f32()).min(MOST_SIDES);
+        self.pairs.clear();
+        for (track, expected) in tracks.iter().enumerate() {
+            for (index, sighting) in sightings.iter().enumerate() {
+                let affinity = affinity(expected.rect, sighting.rect, reach);
+                self.pairs.extend(affinity.map(|affinity| (affinity, track, index)));
+            }
+        }
+        self.pairs.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
+        self.of_tracks.clear();
+        self.of_tracks.resize(tracks.len(), None);
+        self.sightings.clear();
+        self.sightings.resize(sightings.len(), false);
+        for &(_, track, sighting) in &self.pairs {
+            if self.of_tracks[track].is_none() && !self.sightings[sighting] {
+                self.of_tracks[track] = Some(sighting);
+                self.sightings[sighting] = true;
+            }
+        }
+        Matched { of_tracks: &self.of_tracks, sightings: &self.sightings }
+    }
+}
+
+/// How well two boxes fit: from 1 on where they overlap, below where they are only near.
+fn affinity(expected: Rect, seen: Rect, reach: f32) -> Option<f32> {
+    let overlap = expected.overlap(seen);
+    if overlap >= OVERLAP {
+        return Some(1.0 + overlap);
+    }
+    let middle = |rect: Rect| (rect.x + rect.width / 2.0, rect.y + rect.height / 2.0);
+    let ((x, y), (seen_x, seen_y)) = (middle(expected), middle(seen));
+    let side = |rect: Rect| (rect.width * rect.height).sqrt();
+    let (side, seen_side) = (side(expected), side(seen));
+    let growth = side.max(seen_side) / side.min(seen_side);
+    let distance = (seen_x - x).hypot(seen_y - y) / (reach * (side + seen_side) / 2.0);
+    (growth <= MOST_GROWTH && distance < 1.0).then_some(1.0 - distance)
+}

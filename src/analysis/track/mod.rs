@@ -1,0 +1,151 @@
+//! Which face is which: boxes found in frame after frame become faces with an identity.
+
+mod matching;
+mod motion;
+
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::crop::Rect;
+use matching::Matcher;
+use motion::Motion;
+
+/// How faces are followed. Times are of the stream, so that the frame rate doesn't matter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// A face with this score counts at once, others with their second sighting in a row.
+    pub sure_score: f32,
+    /// A face that is not seen is reported for so long, at the place where it should be.
+    pub hold: Duration,
+    /// A face that is seen again within this time is the same one.
+    pub patience: Duration,
+    /// The time constant of the smile's average.
+    pub smoothing: Duration,
+    /// How far from the threshold the average has to be for another answer, in probability.
+    pub hysteresis: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sure_score: 0.8,
+            hold: Duration::from_millis(200),
+            patience: Duration::from_millis(500),
+            smoothing: Duration::from_millis(200),
+            hysteresis: 0.05,
+        }
+    }
+}
+
+/// A box in one frame that may be a face.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sighting {
+    /// In pixels; both sides above 0.
+    pub rect: Rect,
+    /// How sure it is, from 0 to 1.
+    pub score: f32,
+}
+
+/// A face from its first sighting to its last.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// From 1 on, never given twice; 0 before the face counts.
+    pub id: u32,
+    /// Where it is: what was seen with its jitter taken out, or where it should be if it is coasting.
+    pub rect: Rect,
+    /// Its place among the frame's sightings, or `None` where it is coasting: not seen just now.
+    pub sighting: Option<usize>,
+    /// Whether it smiles, once that was asked.
+    pub answer: Option<Answer>,
+    motion: Motion,
+    seen: Duration,
+}
+
+/// Follows faces through a stream.
+///
+/// A sighting goes to the track whose predicted box it overlaps most, or failing that to one near
+/// by: small boxes can leave their place from one frame to the next.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    pub settings: Settings,
+    tracks: Vec<Track>,
+    matcher: Matcher,
+    last_id: u32,
+    time: Duration,
+}
+
+impl Tracker {
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Forgets all faces: what comes next has nothing to do with what was. Identities go on counting.
+    pub fn forget(&mut self) {
+        self.tracks.clear();
+    }
+
+    /// Takes in the sightings of the frame at `time`. Where time goes backwards, all faces before
+    /// are forgotten.
+    pub fn update(&mut self, sightings: &[Sighting], time: Duration) {
+        if time < self.time {
+            self.forget();
+        }
+        let interval = time.saturating_sub(self.time);
+        self.time = time;
+        // Unless it is overdue a face waits at least for one frame, however late that comes.
+        let patience = self.settings.patience;
+        self.tracks.retain(|track| track.sighting.is_some() || time.saturating_sub(track.seen) <= patience);
+        for track in &mut self.tracks {
+            track.rect = track.motion.predict(time.saturating_sub(track.seen)).rect();
+        }
+        let matched = self.matcher.assign(&self.tracks, sightings, interval);
+        for (track, &sighting) in self.tracks.iter_mut().zip(matched.of_tracks) {
+            track.sighting = sighting;
+            if let Some(index) = sighting {
+                track.motion.update(sightings[index].rect, time.saturating_sub(track.seen));
+                track.rect = track.motion.rect();
+                track.seen = time;
+            }
+        }
+        // A single sighting below `sure_score` that nothing follows was none.
+        self.tracks.retain(|track| track.id > 0 || track.sighting.is_some());
+        for track in self.tracks.iter_mut().filter(|track| track.id == 0) {
+            track.id = next(&mut self.last_id);
+        }
+        for (index, sighting) in sightings.iter().enumerate() {
+            if !matched.sightings[index] {
+                let sure = sighting.score >= self.settings.sure_score;
+                let id = if sure { next(&mut self.last_id) } else { 0 };
+                self.tracks.push(Track::new(id, index, sighting.rect, time));
+            }
+        }
+    }
+
+    /// The faces that count: those seen in the last frame, and those coasting within
+    /// `settings.hold`, older ones first.
+    pub fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().filter(|track| {
+            let held = self.time.saturating_sub(track.seen) <= self.settings.hold;
+            track.id > 0 && (track.sighting.is_some() || held)
+        })
+    }
+
+    /// Tells how probable it is that the face smiles in the last frame, where a smile counts from
+    /// `threshold` on.
+    pub fn answer(&mut self, id: u32, probability: f32, threshold: f32) {
+        let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) else { return };
+        let before = track.answer;
+        track.answer = Some(Answer::after(before, probability, threshold, self.time, &self.settings));
+    }
+}
+
+impl Track {
+    fn new(id: u32, sighting: usize, rect: Rect, time: Duration) -> Self {
+        Self { id, rect, sighting: Some(sighting), answer: None, motion: Motion::new(rect), seen: time }
+    }
+}
+
+fn next(last: &mut u32) -> u32 {
+    *last = last.checked_add(1).unwrap_or(1);
+    *last
+}

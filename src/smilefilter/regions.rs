@@ -1,0 +1,66 @@
+//! Faces as metadata of a buffer: those that upstream found, and those that were found here.
+
+use glib::translate::IntoGlib;
+use gst_video::VideoRegionOfInterestMeta as RegionMeta;
+
+use crate::analysis::{Face, Rect};
+
+/// The type of the regions that are put onto buffers here.
+const FACE: &str = "face";
+/// The parameter of a region that holds the answer.
+const SMILE: &str = "smile";
+
+/// Replaces `rects` by the buffer's regions of one type, or all where it is `None`.
+pub fn read(buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut Vec<Rect>) {
+    let rect = |meta: gst::MetaRef<RegionMeta>| {
+        let (x, y, width, height) = meta.rect();
+        let [x, y, width, height] = [x, y, width, height].map(|value| value as f32);
+        Rect { x, y, width, height }
+    };
+    let metas = buffer.iter_meta::<RegionMeta>();
+    rects.clear();
+    rects.extend(metas.filter(|meta| is_of_type(meta.as_ptr(), roi_type)).map(rect));
+}
+
+/// Tells the answers: faces that are regions which [`read`] listed get a parameter, others become
+/// regions of the type `face`. Only metadata changes.
+pub fn write(buffer: &mut gst::BufferRef, roi_type: Option<glib::Quark>, faces: &[Face]) {
+    let metas = buffer.iter_meta_mut::<RegionMeta>();
+    for (index, mut meta) in metas.filter(|meta| is_of_type(meta.as_ptr(), roi_type)).enumerate() {
+        if let Some(face) = faces.iter().find(|face| face.region == Some(index)) {
+            meta.add_param(smile(face));
+        }
+    }
+    for face in faces.iter().filter(|face| face.id > 0 && face.region.is_none()) {
+        let (x, y, width, height) = pixels(face.rect);
+        // Nothing within a frame is below 0.
+        let rect = (x as u32, y as u32, width as u32, height as u32);
+        let mut meta = RegionMeta::add(buffer, FACE, rect);
+        meta.set_id(face.id as i32);
+        meta.add_param(smile(face));
+    }
+}
+
+/// The nearest whole pixels: x, y, width and height.
+pub fn pixels(rect: Rect) -> (i32, i32, i32, i32) {
+    let (x, y) = (rect.x.round() as i32, rect.y.round() as i32);
+    let (right, bottom) = ((rect.x + rect.width).round() as i32, (rect.y + rect.height).round() as i32);
+    (x, y, right - x, bottom - y)
+}
+
+fn smile(face: &Face) -> gst::Structure {
+    gst::Structure::builder(SMILE)
+        .field("probability", f64::from(face.probability))
+        .field("smiling", face.smiling)
+        .field("identity", face.id)
+        .build()
+}
+
+fn is_of_type(
+    meta: *const gst_video::ffi::GstVideoRegionOfInterestMeta,
+    wanted: Option<glib::Quark>,
+) -> bool {
+    // SAFETY: `meta` was taken from a reference a moment ago. The safe `roi_type` reads a string, which
+    // regions without a type don't have.
+    wanted.is_none_or(|wanted| unsafe { (*meta).roi_type } == wanted.into_glib())
+}

@@ -1,0 +1,355 @@
+//! Faces followed through made-up sequences of boxes.
+
+use std::time::Duration;
+
+use gstsmile::analysis::Rect;
+use gstsmile::analysis::answer::Answer;
+use gstsmile::analysis::track::{Settings, Sighting, Tracker};
+use proptest::prelude::*;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const FPS: f32 = 30.0;
+
+/// A square box by its middle and side.
+fn square(x: f32, y: f32, side: f32) -> Rect {
+    Rect { x: x - side / 2.0, y: y - side / 2.0, width: side, height: side }
+}
+
+fn middle(rect: Rect) -> (f32, f32) {
+    (rect.x + rect.width / 2.0, rect.y + rect.height / 2.0)
+}
+
+/// From -1 to 1, more often near 0.
+fn noise(rng: &mut impl Rng) -> f32 {
+    rng.random_range(-1.0..1.0f32) * rng.random_range(0.0..1.0f32)
+}
+
+/// A box whose place and size are off by up to `share` of its side.
+fn shaken(rect: Rect, share: f32, rng: &mut impl Rng) -> Rect {
+    let (x, y) = middle(rect);
+    let side = rect.width;
+    let mut off = || share * noise(rng);
+    square(x + side * off(), y + side * off(), side * (1.0 + off()))
+}
+
+/// A tracker and the time.
+struct Stream {
+    tracker: Tracker,
+    frame: u32,
+    fps: f32,
+}
+
+impl Stream {
+    fn new(fps: f32) -> Self {
+        Self { tracker: Tracker::new(Settings::default()), frame: 0, fps }
+    }
+
+    /// One frame with these sure boxes.
+    fn see(&mut self, boxes: &[Rect]) {
+        self.see_scored(&boxes.iter().map(|&rect| Sighting { rect, score: 0.95 }).collect::<Vec<_>>());
+    }
+
+    fn see_scored(&mut self, sightings: &[Sighting]) {
+        let time = Duration::from_secs_f32(self.frame as f32 / self.fps);
+        self.tracker.update(sightings, time);
+        self.frame += 1;
+    }
+
+    /// The identities of all faces reported, and of those seen.
+    fn ids(&self) -> Vec<u32> {
+        self.tracker.tracks().map(|track| track.id).collect()
+    }
+
+    /// The identities in the order of the last frame's sightings.
+    fn ids_of_sightings(&self) -> Vec<u32> {
+        let mut seen: Vec<_> =
+            self.tracker.tracks().filter_map(|track| Some((track.sighting?, track.id))).collect();
+        seen.sort_unstable();
+        seen.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn rect(&self) -> Rect {
+        self.tracker.tracks().next().expect("a face").rect
+    }
+}
+
+#[test]
+fn a_still_face_stands_calmer_than_its_sightings() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut stream = Stream::new(FPS);
+    let (mut before, mut seen_before) = ((0.0, 0.0), (0.0, 0.0));
+    let (mut jitter, mut seen_jitter) = (0.0, 0.0);
+    for frame in 0..300 {
+        let rect = shaken(square(300.0, 200.0, 100.0), 0.04, &mut rng);
+        stream.see(&[rect]);
+        assert_eq!(stream.ids(), [1]);
+        let (now, seen) = (middle(stream.rect()), middle(rect));
+        if frame > 10 {
+            jitter += (now.0 - before.0).hypot(now.1 - before.1);
+            seen_jitter += (seen.0 - seen_before.0).hypot(seen.1 - seen_before.1);
+            assert!((now.0 - 300.0).hypot(now.1 - 200.0) < 4.0, "{now:?}");
+        }
+        (before, seen_before) = (now, seen);
+    }
+    assert!(jitter < 0.3 * seen_jitter, "{jitter} of {seen_jitter}");
+}
+
+#[test]
+fn a_fast_face_is_followed_without_lag_and_stops_where_it_stops() {
+    let mut stream = Stream::new(FPS);
+    let place = |frame: u32| 100.0 + 400.0 * (frame.min(60) as f32 / FPS);
+    for frame in 0..120 {
+        stream.see(&[square(place(frame), 200.0, 100.0)]);
+        let off = middle(stream.rect()).0 - place(frame);
+        assert_eq!(stream.ids(), [1]);
+        assert!(off.abs() < 6.0, "frame {frame}: {off} pixels off");
+        assert!(off.abs() < 1.0 || !(30..60).contains(&frame) && frame < 90, "frame {frame}: {off}");
+    }
+}
+
+#[test]
+fn a_small_face_that_leaves_its_place_in_one_frame_is_still_the_same() {
+    let mut stream = Stream::new(FPS);
+    for frame in 0..30 {
+        stream.see(&[square(20.0 + 25.0 * frame as f32, 200.0, 24.0), square(500.0, 60.0, 24.0)]);
+        assert_eq!(stream.ids_of_sightings(), [1, 2], "frame {frame}");
+    }
+}
+
+#[test]
+fn a_box_far_away_is_somebody_else() {
+    let mut stream = Stream::new(FPS);
+    stream.see(&[square(100.0, 100.0, 50.0)]);
+    stream.see(&[square(300.0, 100.0, 50.0)]);
+    assert_eq!(stream.ids_of_sightings(), [2]);
+    stream.see(&[square(300.0, 100.0, 50.0), square(340.0, 100.0, 20.0)]);
+    assert_eq!(stream.ids_of_sightings(), [2, 3], "a box of another size close by");
+}
+
+#[test]
+fn faces_that_cross_keep_their_identities_though_one_hides_the_other() {
+    for (speed, fps) in [(150.0, 30.0), (300.0, 30.0), (150.0, 15.0)] {
+        let mut stream = Stream::new(fps);
+        let frames = (400.0 / speed * fps) as u32;
+        for frame in 0..frames {
+            let way = speed * frame as f32 / fps;
+            let (front, back) = (square(100.0 + way, 200.0, 80.0), square(500.0 - way, 210.0, 72.0));
+            let hidden = (front.x - back.x).abs() < 50.0;
+            if hidden {
+                stream.see(&[front]);
+                assert_eq!(stream.ids_of_sightings(), [1], "{speed}, frame {frame}");
+            } else {
+                stream.see(&[front, back]);
+                assert_eq!(stream.ids_of_sightings(), [1, 2], "{speed}, frame {frame}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_face_that_is_missed_coasts_then_waits_then_is_forgotten() {
+    let still = square(200.0, 200.0, 80.0);
+    for (missed, reported, id) in [(1, true, 1), (6, true, 1), (7, false, 1), (14, false, 1), (16, false, 2)]
+    {
+        let mut stream = Stream::new(FPS);
+        for _ in 0..10 {
+            stream.see(&[still]);
+        }
+        for _ in 0..missed {
+            stream.see(&[]);
+        }
+        assert_eq!(stream.ids(), if reported { vec![1] } else { vec![] }, "{missed} frames missed");
+        assert!(stream.tracker.tracks().all(|track| track.sighting.is_none()));
+        stream.see(&[still]);
+        assert_eq!(stream.ids_of_sightings(), [id], "after {missed} frames");
+    }
+}
+
+#[test]
+fn a_moving_face_coasts_on_its_way() {
+    let mut stream = Stream::new(FPS);
+    for frame in 0..30 {
+        stream.see(&[square(100.0 + 6.0 * frame as f32, 200.0, 80.0)]);
+    }
+    for frame in 30..34 {
+        stream.see(&[]);
+        let off = middle(stream.rect()).0 - (100.0 + 6.0 * frame as f32);
+        assert!(off.abs() < 10.0, "frame {frame}: {off} pixels off");
+    }
+}
+
+#[test]
+fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
+    let weak = Sighting { rect: square(100.0, 100.0, 60.0), score: 0.6 };
+    let other = Sighting { rect: square(400.0, 100.0, 60.0), score: 0.6 };
+    let mut stream = Stream::new(FPS);
+    stream.see_scored(&[weak]);
+    assert!(stream.ids().is_empty());
+    stream.see_scored(&[other]);
+    assert!(stream.ids().is_empty());
+    stream.see_scored(&[weak]);
+    assert!(stream.ids().is_empty(), "two sightings, but not in a row");
+    stream.see_scored(&[weak]);
+    assert_eq!(stream.ids(), [1]);
+    stream.see_scored(&[weak, Sighting { score: 0.8, ..other }]);
+    assert_eq!(stream.ids(), [1, 2]);
+}
+
+#[test]
+fn a_zoom_is_followed_in_size() {
+    let mut stream = Stream::new(FPS);
+    for frame in 0..90 {
+        let side = 40.0 * (frame as f32 / 45.0).exp2().powi(2);
+        stream.see(&[square(320.0, 240.0, side)]);
+        assert_eq!(stream.ids(), [1]);
+        let ratio = stream.rect().width / side;
+        assert!((0.95..1.05).contains(&ratio), "frame {frame}: {ratio}");
+    }
+}
+
+#[test]
+fn identities_go_on_counting_after_a_cut_and_where_time_goes_backwards() {
+    let mut stream = Stream::new(FPS);
+    let face = [square(200.0, 200.0, 80.0)];
+    stream.see(&face);
+    stream.see(&face);
+    stream.tracker.forget();
+    assert!(stream.ids().is_empty());
+    stream.see(&face);
+    assert_eq!(stream.ids(), [2]);
+    stream.frame = 1;
+    stream.see(&face);
+    assert_eq!(stream.ids(), [3]);
+}
+
+#[test]
+fn a_slow_stream_keeps_identities_too() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut stream = Stream::new(1.0);
+    for _ in 0..20 {
+        stream.see(&[shaken(square(200.0, 200.0, 80.0), 0.2, &mut rng)]);
+        assert_eq!(stream.ids(), [1]);
+    }
+}
+
+/// Answers to one probability a frame.
+fn answers(probabilities: impl IntoIterator<Item = f32>, threshold: f32, fps: f32) -> Vec<Answer> {
+    let (mut before, settings) = (None, Settings::default());
+    let answer = |(frame, probability): (usize, f32)| {
+        let time = Duration::from_secs_f32(frame as f32 / fps);
+        let answer = Answer::after(before, probability, threshold, time, &settings);
+        before = Some(answer);
+        answer
+    };
+    probabilities.into_iter().enumerate().map(answer).collect()
+}
+
+fn changes(answers: &[Answer]) -> usize {
+    answers.windows(2).filter(|pair| pair[0].smiling != pair[1].smiling).count()
+}
+
+#[test]
+fn an_answer_near_the_threshold_does_not_waver() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let probabilities: Vec<f32> = (0..3000).map(|_| 0.5 + 0.15 * noise(&mut rng)).collect();
+    let steady = answers(probabilities.iter().copied(), 0.5, FPS);
+    let raw = probabilities.windows(2).filter(|pair| (pair[0] < 0.5) != (pair[1] < 0.5)).count();
+    assert!(raw > 1000 && changes(&steady) <= 2, "{raw} and {}", changes(&steady));
+}
+
+#[test]
+fn a_smile_is_seen_within_a_quarter_of_a_second_at_every_frame_rate() {
+    for fps in [10.0, 30.0, 60.0] {
+        let seconds = |frame: usize| frame as f32 / fps;
+        let frames = (3.0 * fps) as usize;
+        let sequence = (0..frames).map(|frame| if seconds(frame) < 1.5 { 0.02 } else { 0.98 });
+        let answers = answers(sequence, 0.5, fps);
+        let first = answers.iter().position(|answer| answer.smiling).unwrap();
+        assert!((1.55..1.75).contains(&seconds(first)), "{fps}: {}", seconds(first));
+        assert_eq!(changes(&answers), 1);
+    }
+}
+
+#[test]
+fn every_threshold_can_be_crossed_both_ways() {
+    for threshold in [0.01, 0.04, 0.5, 0.97, 0.99] {
+        let sequence = [0.0; 100].into_iter().chain([1.0; 100]).chain([0.0; 100]);
+        assert_eq!(changes(&answers(sequence, threshold, FPS)), 2, "{threshold}");
+    }
+}
+
+#[test]
+fn what_was_long_ago_says_nothing() {
+    let pictures = answers([0.1, 0.52, 0.48, 0.9], 0.5, 1.0);
+    let said: Vec<_> = pictures.iter().map(|answer| (answer.probability, answer.smiling)).collect();
+    assert_eq!(said, [(0.1, false), (0.52, true), (0.48, false), (0.9, true)]);
+}
+
+proptest! {
+    /// A moving, zooming camera on a crowd, seen with noise and gaps in any order.
+    #[test]
+    fn a_crowd_keeps_its_identities(seed in any::<u64>(), people in 1usize..8, fps in 12.0f32..60.0) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut stream = Stream::new(fps);
+        let sides: Vec<f32> = (0..people).map(|_| rng.random_range(50.0..90.0)).collect();
+        let mut ids = vec![0; people];
+        let (pan, tilt) = (rng.random_range(-200.0..200.0f32), rng.random_range(-100.0..100.0f32));
+        let zoom = rng.random_range(0.8..1.25f32);
+        for frame in 0..(2.0 * fps) as usize {
+            let seconds = frame as f32 / fps;
+            let scale = zoom.powf(seconds);
+            let place = |person: usize| {
+                let (x, y) = (150.0 * (person % 4) as f32, 150.0 * (person / 4) as f32);
+                square(scale * x + pan * seconds, scale * y + tilt * seconds, scale * sides[person])
+            };
+            let mut seen: Vec<usize> = (0..people).filter(|_| frame == 0 || rng.random_bool(0.9)).collect();
+            for index in (1..seen.len()).rev() {
+                seen.swap(index, rng.random_range(0..=index));
+            }
+            let boxes: Vec<Rect> = seen.iter().map(|&person| shaken(place(person), 0.06, &mut rng)).collect();
+            stream.see(&boxes);
+            for (&person, id) in seen.iter().zip(stream.ids_of_sightings()) {
+                if frame == 0 {
+                    ids[person] = id;
+                }
+                prop_assert_eq!(ids[person], id, "person {} in frame {}", person, frame);
+            }
+        }
+        prop_assert_eq!(ids.iter().max(), Some(&(people as u32)));
+    }
+
+    /// Whatever comes, at whatever time, the tracker takes it.
+    #[test]
+    fn any_sequence_is_survived(
+        frames in prop::collection::vec(
+            (0u64..5_000, prop::collection::vec((-1e4f32..1e4, -1e4f32..1e4, 1e-3f32..1e4, 0.0f32..1.0), 0..12)),
+            0..20,
+        )
+    ) {
+        let mut tracker = Tracker::new(Settings::default());
+        for (time, boxes) in frames {
+            let sighting = |&(x, y, side, score): &(f32, f32, f32, f32)| {
+                Sighting { rect: Rect { x, y, width: side, height: 2.0 * side }, score }
+            };
+            let sightings: Vec<_> = boxes.iter().map(sighting).collect();
+            tracker.update(&sightings, Duration::from_millis(time));
+            let mut ids: Vec<_> = tracker.tracks().map(|track| track.id).collect();
+            let count = ids.len();
+            ids.sort_unstable();
+            ids.dedup();
+            prop_assert_eq!(ids.len(), count, "an identity twice");
+            for track in tracker.tracks() {
+                let Rect { x, y, width, height } = track.rect;
+                prop_assert!([x, y, width, height].iter().all(|value| value.is_finite()), "{:?}", track);
+                prop_assert!(width > 0.0 && height > 0.0);
+                tracker_index_is_sound(track.sighting, sightings.len())?;
+            }
+        }
+    }
+}
+
+fn tracker_index_is_sound(sighting: Option<usize>, sightings: usize) -> Result<(), TestCaseError> {
+    prop_assert!(sighting.is_none_or(|index| index < sightings));
+    Ok(())
+}
