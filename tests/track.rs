@@ -184,6 +184,7 @@ fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
     let weak = Sighting { rect: square(100.0, 100.0, 60.0), score: 0.6 };
     let other = Sighting { rect: square(400.0, 100.0, 60.0), score: 0.6 };
     let mut stream = Stream::new(FPS);
+    stream.see_scored(&[]);
     stream.see_scored(&[weak]);
     assert!(stream.ids().is_empty());
     stream.see_scored(&[other]);
@@ -194,6 +195,9 @@ fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
     assert_eq!(stream.ids(), [1]);
     stream.see_scored(&[weak, Sighting { score: 0.8, ..other }]);
     assert_eq!(stream.ids(), [1, 2]);
+    stream.tracker.forget();
+    stream.see_scored(&[weak]);
+    assert_eq!(stream.ids(), [3], "the first picture, which may be the only one");
 }
 
 #[test]

@@ -13,7 +13,8 @@ use motion::Motion;
 /// How faces are followed. Times are of the stream, so that the frame rate doesn't matter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// A face with this score counts at once, others with their second sighting in a row.
+    /// A face with this score counts at once, others with their second sighting in a row. In the first
+    /// picture, which may be the only one, all count.
     pub sure_score: f32,
     /// A face that is not seen is reported for so long, at the place where it should be.
     pub hold: Duration,
@@ -71,7 +72,8 @@ pub struct Tracker {
     tracks: Vec<Track>,
     matcher: Matcher,
     last_id: u32,
-    time: Duration,
+    /// The time of the last picture, if there was one.
+    time: Option<Duration>,
 }
 
 impl Tracker {
@@ -82,17 +84,19 @@ impl Tracker {
     /// Forgets all faces: what comes next has nothing to do with what was. Identities go on counting.
     pub fn forget(&mut self) {
         self.tracks.clear();
+        self.time = None;
     }
 
     /// Takes in the sightings of the frame at `time`. Where time goes backwards, all faces before
     /// are forgotten.
     pub fn update(&mut self, sightings: &[Sighting], time: Duration) {
-        if time < self.time {
+        if self.time.is_some_and(|last| time < last) {
             self.forget();
         }
-        let interval = time.saturating_sub(self.time);
-        self.time = time;
-        // Unless it is overdue a face waits at least for one frame, however late that comes.
+        let first = self.time.is_none();
+        let interval = time.saturating_sub(self.time.unwrap_or(time));
+        self.time = Some(time);
+        // A face seen in the last picture waits for this one, however late that comes.
         let patience = self.settings.patience;
         self.tracks.retain(|track| track.sighting.is_some() || time.saturating_sub(track.seen) <= patience);
         for track in &mut self.tracks {
@@ -114,7 +118,7 @@ impl Tracker {
         }
         for (index, sighting) in sightings.iter().enumerate() {
             if !matched.sightings[index] {
-                let sure = sighting.score >= self.settings.sure_score;
+                let sure = first || sighting.score >= self.settings.sure_score;
                 let id = if sure { next(&mut self.last_id) } else { 0 };
                 self.tracks.push(Track::new(id, index, sighting.rect, time));
             }
@@ -124,8 +128,9 @@ impl Tracker {
     /// The faces that count: those seen in the last frame, and those coasting within
     /// `settings.hold`, older ones first.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
-        self.tracks.iter().filter(|track| {
-            let held = self.time.saturating_sub(track.seen) <= self.settings.hold;
+        let now = self.time.unwrap_or_default();
+        self.tracks.iter().filter(move |track| {
+            let held = now.saturating_sub(track.seen) <= self.settings.hold;
             track.id > 0 && (track.sighting.is_some() || held)
         })
     }
@@ -134,8 +139,8 @@ impl Tracker {
     /// `threshold` on.
     pub fn answer(&mut self, id: u32, probability: f32, threshold: f32) {
         let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) else { return };
-        let before = track.answer;
-        track.answer = Some(Answer::after(before, probability, threshold, self.time, &self.settings));
+        let (before, now) = (track.answer, self.time.unwrap_or_default());
+        track.answer = Some(Answer::after(before, probability, threshold, now, &self.settings));
     }
 }
 
