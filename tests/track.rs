@@ -291,6 +291,8 @@ fn what_was_long_ago_says_nothing() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
     /// A moving, zooming camera on a crowd, seen with noise and gaps in any order.
     #[test]
     fn a_crowd_keeps_its_identities(seed in any::<u64>(), people in 1usize..8, fps in 12.0f32..60.0) {

@@ -167,7 +167,7 @@ impl Analyzer {
 
     /// Looks at the next picture of a stream. `time` is its place there; where it isn't known,
     /// or is that of the last picture, a 30th of a second is taken to have passed. Where it goes
-    /// backwards, and where the scene changes, nothing before counts.
+    /// backwards or more than two seconds on, and where the scene changes, nothing before counts.
     ///
     /// The faces come in the order in which they were first seen. Those without a sighting in this
     /// picture are among them for a short while ([`track::Settings::hold`]), unless they were a
@@ -181,9 +181,9 @@ impl Analyzer {
         time: Option<Duration>,
         request: &Request,
     ) -> Result<&[Face]> {
-        let ran = self.clock.tick(time);
+        let follows = self.clock.tick(time);
         let cut = self.scene.cut(picture);
-        if !ran || cut || request.search != self.search {
+        if !follows || cut || request.search != self.search {
             self.tracker.forget();
             self.answer = None;
         }
@@ -322,15 +322,20 @@ struct Clock {
 }
 
 impl Clock {
-    /// Goes on to a picture of this time; `false` where that is before the last one.
+    /// The step where none is known.
+    const USUAL: Duration = Duration::from_nanos(33_333_333);
+    /// The longest step after which pictures before still say something.
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    /// Goes on to a picture of this time; `false` where that does not follow the last one.
     fn tick(&mut self, time: Option<Duration>) -> bool {
-        const UNKNOWN: Duration = Duration::from_nanos(33_333_333);
         let last = std::mem::replace(&mut self.last, time);
         let step = match (last, time) {
             (Some(last), Some(time)) if time != last => time.checked_sub(last),
-            _ => Some(UNKNOWN),
+            _ => Some(Self::USUAL),
         };
-        self.now += step.unwrap_or(UNKNOWN);
+        let step = step.filter(|&step| step <= Self::LONGEST);
+        self.now += step.unwrap_or(Self::USUAL);
         step.is_some()
     }
 }

@@ -1,0 +1,268 @@
+//! Moving pictures: a camera that pans, zooms, shakes and cuts.
+#![cfg(feature = "train")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::Bench;
+use gst_video::VideoRegionOfInterestMeta as RegionMeta;
+use gstsmile::analysis::Rect;
+use gstsmile::model::SmileWeights;
+use gstsmile::smilefilter::{Face, Results};
+use image::RgbImage;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const WIDTH: usize = 480;
+const HEIGHT: usize = 270;
+const FPS: u64 = 25;
+/// Frames from one cut to the next.
+const SHOT: usize = 40;
+
+/// The face in tests/data/astronaut.jpg.
+const ASTRONAUT: Rect = Rect { x: 77.0, y: 49.0, width: 100.0, height: 127.0 };
+
+/// A picture somewhere in a scene of its own, which a camera looks at.
+struct Scene {
+    picture: RgbImage,
+    /// The background's waves: colour, direction and length.
+    waves: Vec<([f32; 3], [f32; 2])>,
+    /// The camera: where the picture's middle is at first, its speed (shares of the frame in a
+    /// second), how large the picture is (share of the frame's height) and grows in a second.
+    start: [f32; 2],
+    speed: [f32; 2],
+    size: f32,
+    growth: f32,
+}
+
+impl Scene {
+    fn new(picture: RgbImage, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let waves = (0..6)
+            .map(|_| {
+                let color = [0; 3].map(|_| rng.random_range(-25.0..25.0));
+                let length = rng.random_range(0.15..1.0f32);
+                let angle = rng.random_range(0.0..std::f32::consts::TAU);
+                (color, [angle.cos() / length, angle.sin() / length])
+            })
+            .collect();
+        let side = |rng: &mut ChaCha8Rng| if rng.random_bool(0.5) { 1.0 } else { -1.0f32 };
+        let (right, down) = (side(&mut rng), side(&mut rng));
+        Self {
+            picture,
+            waves,
+            start: [0.5 - 0.2 * right, 0.5 - 0.1 * down],
+            speed: [0.25 * right, 0.12 * down],
+            size: rng.random_range(0.8..1.0),
+            growth: rng.random_range(0.8..1.25),
+        }
+    }
+
+    /// Scale of the picture in the frame, and where its upper left corner is.
+    fn view(&self, frame: usize) -> (f32, [f32; 2]) {
+        let seconds = frame as f32 / FPS as f32;
+        let shake = |phase: f32| 0.004 * (40.0 * seconds + phase).sin();
+        let scale = self.size * self.growth.powf(seconds) * HEIGHT as f32 / self.picture.height() as f32;
+        let middle = |axis: usize| self.start[axis] + self.speed[axis] * seconds + shake(axis as f32);
+        let (width, height) = self.picture.dimensions();
+        let corner = [
+            middle(0) * WIDTH as f32 - scale * width as f32 / 2.0,
+            middle(1) * HEIGHT as f32 - scale * height as f32 / 2.0,
+        ];
+        (scale, corner)
+    }
+
+    /// Where something in the picture is in a frame.
+    fn place(&self, rect: Rect, frame: usize) -> Rect {
+        let (scale, [x, y]) = self.view(frame);
+        Rect {
+            x: x + scale * rect.x,
+            y: y + scale * rect.y,
+            width: scale * rect.width,
+            height: scale * rect.height,
+        }
+    }
+
+    fn background(&self, x: f32, y: f32) -> [f32; 3] {
+        let mut color = [128.0; 3];
+        for (amplitude, [across, down]) in &self.waves {
+            let wave = (across * x + down * y).sin();
+            for (value, amplitude) in color.iter_mut().zip(amplitude) {
+                *value += amplitude * wave;
+            }
+        }
+        color
+    }
+
+    fn frame(&self, frame: usize) -> gst::Buffer {
+        let (scale, [left, top]) = self.view(frame);
+        let mut bytes = Vec::with_capacity(3 * WIDTH * HEIGHT);
+        for index in 0..WIDTH * HEIGHT {
+            let x = ((index % WIDTH) as f32 + 0.5 - left) / scale;
+            let y = ((index / WIDTH) as f32 + 0.5 - top) / scale;
+            let color = image::imageops::sample_bilinear(
+                &self.picture,
+                x / self.picture.width() as f32,
+                y / self.picture.height() as f32,
+            );
+            let color = color.map(|pixel| pixel.0.map(f32::from));
+            let unit = self.picture.height() as f32 / 6.0;
+            bytes.extend(
+                color.unwrap_or_else(|| self.background(x / unit, y / unit)).map(|value| value as u8),
+            );
+        }
+        gst::Buffer::from_mut_slice(bytes)
+    }
+}
+
+/// Shots of scenes one after the other through the element: what it says of each frame.
+fn film(
+    scenes: &[Scene],
+    shots: &[usize],
+    region: &str,
+    regions: impl Fn(&Scene, usize) -> Vec<Rect>,
+) -> Vec<Results> {
+    let weights = SmileWeights::embedded().unwrap();
+    let properties = [("region", region), ("updates", "every-frame"), ("display", "0")];
+    let info = common::info(gst_video::VideoFormat::Rgb, WIDTH as u32, HEIGHT as u32);
+    let mut bench = Bench::new(&weights, &properties).caps(&info);
+    let mut results = Vec::new();
+    for (index, &scene) in shots.iter().enumerate() {
+        for frame in 0..SHOT {
+            let mut buffer = scenes[scene].frame(frame);
+            let writable = buffer.make_mut();
+            let time = (index * SHOT + frame) as u64 * 1000 / FPS;
+            writable.set_pts(gst::ClockTime::from_mseconds(time));
+            for Rect { x, y, width, height } in regions(&scenes[scene], frame) {
+                let rect = (x.max(0.0) as u32, y.max(0.0) as u32, width as u32, height as u32);
+                RegionMeta::add(writable, "face", rect);
+            }
+            bench.run(buffer);
+            results.append(&mut bench.results());
+        }
+    }
+    results
+}
+
+/// How much a face and its true place overlap.
+fn overlap(face: &Face, place: Rect) -> f32 {
+    let rect = |value: [i32; 4]| value.map(|value| value as f32);
+    let [x, y, width, height] = rect([face.x, face.y, face.width, face.height]);
+    Rect { x, y, width, height }.overlap(place)
+}
+
+/// What became of one shot's face: in how many frames it was there, its identities, and how often the
+/// answer changed.
+#[derive(Debug)]
+struct Story {
+    seen: usize,
+    ids: Vec<u32>,
+    changes: usize,
+}
+
+fn story(results: &[Results], place: impl Fn(usize) -> Rect) -> Story {
+    let there = |(frame, results): (usize, &Results)| {
+        results.faces.iter().find(|face| overlap(face, place(frame)) > 0.4).cloned()
+    };
+    let faces: Vec<Face> = results.iter().enumerate().filter_map(there).collect();
+    let mut ids: Vec<u32> = faces.iter().map(|face| face.id).collect();
+    ids.dedup();
+    let changes = faces.windows(2).filter(|pair| pair[0].smiling != pair[1].smiling).count();
+    Story { seen: faces.len(), ids, changes }
+}
+
+fn astronaut() -> RgbImage {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg");
+    image::open(path).unwrap().into_rgb8()
+}
+
+/// Looks whether each shot has one face with one answer, and a new identity after each cut.
+fn assert_steady(stories: &[Story], least_seen: usize) {
+    let mut before = 0;
+    for (index, story) in stories.iter().enumerate() {
+        let &[id] = &story.ids[..] else { panic!("shot {index}: {story:?}") };
+        assert!(story.seen >= least_seen && story.changes == 0, "shot {index}: {story:?}");
+        assert!(id > before, "shot {index} goes on with the face of another: {story:?}");
+        before = id;
+    }
+}
+
+#[test]
+fn regions_keep_their_identities_and_answers_on_moving_pictures() {
+    let scenes: Vec<Scene> = (1..4).map(|seed| Scene::new(astronaut(), seed)).collect();
+    let shots = [0, 1, 0, 2, 1];
+    // A detector that is off by a little, and now and then sees nothing.
+    let regions = |scene: &Scene, frame: usize| {
+        let mut rng = ChaCha8Rng::seed_from_u64(frame as u64);
+        let Rect { x, y, width, height } = scene.place(ASTRONAUT, frame);
+        let mut off = || rng.random_range(-0.04..0.04f32) * width;
+        let rect = Rect { x: x + off(), y: y + off(), width: width + off(), height: height + off() };
+        if frame % 11 == 7 { Vec::new() } else { vec![rect] }
+    };
+    let results = film(&scenes, &shots, "roi", regions);
+    let stories: Vec<Story> = results
+        .chunks(SHOT)
+        .zip(shots)
+        .map(|(results, scene)| story(results, |frame| scenes[scene].place(ASTRONAUT, frame)))
+        .collect();
+    assert_steady(&stories, SHOT - 4);
+}
+
+#[test]
+fn faces_are_found_and_followed_on_moving_pictures() {
+    let scenes: Vec<Scene> = (1..4).map(|seed| Scene::new(astronaut(), seed)).collect();
+    let shots = [0, 1, 0, 2, 1];
+    let results = film(&scenes, &shots, "faces", |_, _| Vec::new());
+    let stories: Vec<Story> = results
+        .chunks(SHOT)
+        .zip(shots)
+        .map(|(results, scene)| story(results, |frame| scenes[scene].place(ASTRONAUT, frame)))
+        .collect();
+    assert_steady(&stories, SHOT);
+}
+
+/// GENKI-4K's pictures where they lie, with the boxes of their faces, or `None` said aloud.
+fn genki(files: &[usize]) -> Option<Vec<(RgbImage, Rect)>> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let data = std::env::var_os("SMILE_DATA").map_or(default, PathBuf::from);
+    let Ok(boxes) = std::fs::read_to_string(data.join("genki4k-faces.csv")) else {
+        println!(
+            "There is no genki4k-faces.csv in {}: the test on it is left out. Set SMILE_DATA.",
+            data.display()
+        );
+        return None;
+    };
+    let read = |&file: &usize| {
+        let name = format!("file{file:04}.jpg");
+        let line = boxes.lines().find(|line| line.starts_with(&name)).expect("every file has a line");
+        let values: Vec<f32> = line.split(',').skip(1).take(4).map(|value| value.parse().unwrap()).collect();
+        let rect = Rect { x: values[0], y: values[1], width: values[2], height: values[3] };
+        (image::open(data.join("genki4k/files").join(name)).unwrap().into_rgb8(), rect)
+    };
+    Some(files.iter().map(read).collect())
+}
+
+#[test]
+fn people_of_genki_are_found_and_followed() {
+    let files: Vec<usize> = (0..24).map(|index| 20 + 160 * index).collect();
+    let Some(pictures) = genki(&files) else { return };
+    let (mut seen, mut steady, mut calm) = (0, 0, 0);
+    let (pictures, rects): (Vec<_>, Vec<_>) = pictures.into_iter().unzip();
+    let scenes: Vec<Scene> =
+        pictures.into_iter().enumerate().map(|(seed, picture)| Scene::new(picture, seed as u64)).collect();
+    let shots: Vec<usize> = (0..scenes.len()).collect();
+    let results = film(&scenes, &shots, "faces", |_, _| Vec::new());
+    for (index, results) in results.chunks(SHOT).enumerate() {
+        let story = story(results, |frame| scenes[index].place(rects[index], frame));
+        println!("file {}: {story:?}", files[index]);
+        seen += story.seen;
+        steady += usize::from(story.ids.len() == 1);
+        calm += usize::from(story.changes == 0);
+    }
+    let (shots, frames) = (shots.len(), shots.len() * SHOT);
+    println!(
+        "seen in {seen} of {frames} frames; of {shots} shots {steady} with one identity, {calm} with one answer"
+    );
+    assert!(seen * 100 >= frames * 95 && steady * 100 >= shots * 90 && calm * 100 >= shots * 90);
+}
