@@ -201,7 +201,7 @@ impl Overlay {
             Shape::Label { layout, smiling, percent } => {
                 self.plate(&layout, smiling, percent).pixels(color(smiling))
             }
-            Shape::Side { frame, side, smiling } => frame.pixels(frame.sides()[side], color(smiling)),
+            Shape::Side { frame, side, smiling } => frame.pixels(side, color(smiling)),
         };
         let mut buffer = gst::Buffer::from_mut_slice(pixels);
         // What compositions take: ARGB in the machine's byte order.

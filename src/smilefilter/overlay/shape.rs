@@ -5,7 +5,7 @@ use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 pub const SMILING: [f32; 3] = [82.0, 232.0, 118.0];
 pub const NOT_SMILING: [f32; 3] = [212.0, 212.0, 212.0];
 const PLATE_ALPHA: f32 = 0.72;
-/// Of the dark rim on both sides of a box's line.
+/// Of the dark rim along a box's line.
 const RIM_ALPHA: f32 = 0.5;
 /// How much the rest of a bar shows.
 const BAR_REST: f32 = 0.25;
@@ -118,10 +118,15 @@ impl<'a> Plate<'a> {
         let &Layout { width, height, line, pixel_aspect, .. } = self.layout;
         let radius = (0.35 * line).min(height as f32 / 2.0);
         let size = [width as f32 * pixel_aspect, height as f32];
+        let round = (radius / pixel_aspect.min(1.0)).ceil() as usize;
+        let plain = argb(PLATE_ALPHA, [0.0; 3]);
         let pixel = |(index, &text): (usize, &f32)| {
-            let at = [(index % width) as f32 + 0.5, (index / width) as f32 + 0.5];
-            let inside = (0.5 - outline([at[0] * pixel_aspect, at[1]], size, radius)).clamp(0.0, 1.0);
-            let plate = PLATE_ALPHA * inside;
+            let (x, y) = (index % width, index / width);
+            if text == 0.0 && (round..width.saturating_sub(round)).contains(&x) {
+                return plain;
+            }
+            let at = [(x as f32 + 0.5) * pixel_aspect, y as f32 + 0.5];
+            let plate = PLATE_ALPHA * (0.5 - outline(at, size, radius)).clamp(0.0, 1.0);
             let alpha = text + plate * (1.0 - text);
             argb(alpha, color.map(|value| value * text / alpha.max(1e-6)))
         };
@@ -135,16 +140,18 @@ pub struct Frame {
     /// In pixels of the frame.
     pub width: i32,
     pub height: i32,
-    /// Of the coloured line, in pixel heights; a dark rim of one pixel is on both sides of it.
+    /// Of the coloured line, in pixel heights; a dark rim of one more pixel is on its inner side. Outside
+    /// there is none: a line of two pixels shall fill the chroma samples that it lies on.
     pub line: f32,
     pub pixel_aspect: f32,
 }
 
 impl Frame {
-    /// Its four sides, which together hold all that is drawn: x, y, width and height within it.
+    /// Its upper, lower, left and right side, which together hold all that is drawn: x, y, width and
+    /// height within it.
     pub fn sides(&self) -> [[i32; 4]; 4] {
         let even = |pixels: f32| 2 * (pixels / 2.0).ceil() as i32;
-        let (across, down) = (even((self.line + 2.0) / self.pixel_aspect), even(self.radius()));
+        let (across, down) = (even((self.line + 1.0) / self.pixel_aspect), even(self.radius()));
         let (across, down) = (across.min(self.width / 2), down.min(self.height / 2));
         let between = self.height - 2 * down;
         [
@@ -157,23 +164,41 @@ impl Frame {
 
     /// Of the corners, in pixel heights.
     fn radius(&self) -> f32 {
-        3.0 * (self.line + 2.0)
+        4.0 * self.line
     }
 
-    pub fn pixels(&self, [x, y, width, height]: [i32; 4], color: [f32; 3]) -> Vec<u8> {
+    /// One of the four sides.
+    pub fn pixels(&self, side: usize, color: [f32; 3]) -> Vec<u8> {
+        let [left, top, width, height] = self.sides()[side];
+        let upright = side >= 2;
+        let round = (self.radius() / self.pixel_aspect.min(1.0)).ceil() as i32;
+        let mut bytes = Vec::with_capacity(4 * (width * height) as usize);
+        for y in 0..height {
+            // Between the corners all rows of an upright side, and all columns of a level one, are the same.
+            if y > 0 && upright {
+                bytes.extend_from_within(..4 * width as usize);
+                continue;
+            }
+            let mut last = [0; 4];
+            for x in 0..width {
+                if x <= round || x >= width - round {
+                    last = self.pixel(left + x, top + y, color);
+                }
+                bytes.extend(last);
+            }
+        }
+        bytes
+    }
+
+    fn pixel(&self, x: i32, y: i32, color: [f32; 3]) -> [u8; 4] {
         let size = [self.width as f32 * self.pixel_aspect, self.height as f32];
         let radius = self.radius().min(size[0] / 2.0).min(size[1] / 2.0);
-        let pixel = |index: i32| {
-            let at = [(x + index % width) as f32 + 0.5, (y + index / width) as f32 + 0.5];
-            let depth = -outline([at[0] * self.pixel_aspect, at[1]], size, radius);
-            let within = |from: f32, to: f32| {
-                (depth - from + 0.5).clamp(0.0, 1.0) - (depth - to + 0.5).clamp(0.0, 1.0)
-            };
-            let line = within(1.0, 1.0 + self.line);
-            let alpha = line + RIM_ALPHA * within(0.0, self.line + 2.0) * (1.0 - line);
-            argb(alpha, color.map(|value| value * line / alpha.max(1e-6)))
-        };
-        (0..width * height).flat_map(pixel).collect()
+        let at = [(x as f32 + 0.5) * self.pixel_aspect, y as f32 + 0.5];
+        let depth = -outline(at, size, radius);
+        let within = |to: f32| (depth + 0.5).clamp(0.0, 1.0) - (depth - to + 0.5).clamp(0.0, 1.0);
+        let line = within(self.line);
+        let alpha = line + RIM_ALPHA * within(self.line + 1.0) * (1.0 - line);
+        argb(alpha, color.map(|value| value * line / alpha.max(1e-6)))
     }
 }
 
