@@ -91,6 +91,10 @@ def main():
         import compare_keras
 
         compare_keras.run(ours, weights)
+    if what in ("faces", "all"):
+        import compare_faces
+
+        compare_faces.run(ours, os.environ.get("FACE_WEIGHTS", "models/face.safetensors"))
 
 
 if __name__ == "__main__":

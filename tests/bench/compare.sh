@@ -1,7 +1,7 @@
 #!/bin/sh
 # Our networks and those of peers side by side, one thread each, in turns on one core.
 #
-#   tests/bench/compare.sh [cnn|train|all] [WEIGHTS]
+#   tests/bench/compare.sh [cnn|train|faces|all] [WEIGHTS]
 #
 # Prints `ratio NAME OURS/PEER`: below 1, ours is the faster one. CORE chooses the core, ROUNDS the
 # number of turns. The peers come from PyPI into target/bench-venv.
@@ -11,9 +11,11 @@ what=${1:-all}
 weights=${2:-models/paper-deep.safetensors}
 case $what in
 cnn) packages="numpy onnx onnxruntime" ;;
-train | all) packages="numpy onnx onnxruntime tensorflow-cpu" ;;
+faces) packages="numpy opencv-python-headless" ;;
+train) packages="numpy onnx onnxruntime tensorflow-cpu" ;;
+all) packages="numpy onnx onnxruntime tensorflow-cpu opencv-python-headless" ;;
 *)
-    echo "usage: $0 [cnn|train|all] [WEIGHTS]" >&2
+    echo "usage: $0 [cnn|train|faces|all] [WEIGHTS]" >&2
     exit 2
     ;;
 esac

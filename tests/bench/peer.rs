@@ -2,6 +2,8 @@
 //! nanoseconds that it took.
 //!
 //! - `cnn WEIGHTS BATCH ITERATIONS` → `NANOSECONDS`
+//! - `faces WEIGHTS RGB WIDTH HEIGHT ITERATIONS` → `NANOSECONDS COUNT` of locating faces in a file of
+//!   packed RGB
 //! - `outputs WEIGHTS BATCH` → the probabilities
 //! - `losses WEIGHTS BATCH STEPS` → the losses of a training's first steps
 //! - `train WEIGHTS BATCH STEPS` → `NANOSECONDS` of further steps of one training
@@ -15,13 +17,16 @@ use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use gstsmile::model::{Classifier, DeviceChoice, Weights};
+use gstsmile::analysis::crop::Picture;
+use gstsmile::analysis::locate::Locator;
+use gstsmile::model::{Classifier, DeviceChoice, FaceWeights, Weights};
 use train_step::{Training, pictures};
 
 mod train_step;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut classifiers = HashMap::new();
+    let mut locator = None;
     let mut training = None;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -37,6 +42,21 @@ fn main() -> Result<(), Box<dyn Error>> {
                     classifier.probabilities(black_box(&pictures), &mut probabilities)?;
                 }
                 println!("{}", start.elapsed().as_nanos());
+            }
+            ["faces", weights, rgb, width, height, iterations] => {
+                let locator = match &mut locator {
+                    Some(locator) => locator,
+                    none => none.insert(Locator::new(&FaceWeights::read(Path::new(weights))?)?),
+                };
+                let data = std::fs::read(rgb)?;
+                let picture = Picture::rgb(width.parse()?, height.parse()?, &data);
+                let mut found = Vec::new();
+                locator.locate(&picture, &mut found)?;
+                let start = Instant::now();
+                for _ in 0..iterations.parse()? {
+                    locator.locate(black_box(&picture), &mut found)?;
+                }
+                println!("{} {}", start.elapsed().as_nanos(), found.len());
             }
             ["outputs", weights, batch] => {
                 let classifier = classifier(&mut classifiers, weights)?;

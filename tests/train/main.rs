@@ -8,3 +8,4 @@ mod pictures;
 mod program;
 mod report;
 mod resume;
+mod smile;

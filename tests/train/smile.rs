@@ -1,0 +1,171 @@
+//! Faces cut out by a locator: for training, for measuring and as a table of boxes.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use candle_core::{Device, Tensor};
+use gstsmile::analysis::crop::{Cropper, Picture, Rect};
+use gstsmile::analysis::locate::face_square;
+use gstsmile::model::{Architecture, Block, FACE_VALUES, FaceMetadata, FaceWeights, Region, SmileWeights};
+use gstsmile::train::{Catalog, View, WIDE};
+use image::{ImageFormat, Rgb, RgbImage};
+use tempfile::{TempDir, tempdir};
+
+use crate::pictures::{VIEW, encoded, put};
+
+/// A locator that takes a white spot of 4×4 pixels for the middle of a face 24 pixels wide and 32
+/// high.
+fn locator() -> FaceWeights {
+    let conv = Block::Conv { filters: 1, kernel: 1, stride: 2, norm: false, relu: true, pool: true };
+    let head = Block::Head { filters: FACE_VALUES };
+    let architecture = Architecture { input: [1, 160, 160], blocks: vec![conv, head] };
+    let mut weight = [0.0f32; FACE_VALUES];
+    weight[0] = 60.0;
+    let mut bias = [0.0f32; FACE_VALUES];
+    bias[0] = -50.0;
+    (bias[3], bias[4]) = (6.0f32.ln(), 8.0f32.ln());
+    let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
+    let tensors = HashMap::from([
+        ("0.conv.weight".into(), tensor(&[1.0], &[1, 1, 1, 1])),
+        ("0.conv.bias".into(), tensor(&[0.0], &[1])),
+        ("1.weight".into(), tensor(&weight, &[FACE_VALUES, 1, 1, 1])),
+        ("1.bias".into(), tensor(&bias, &[FACE_VALUES])),
+    ]);
+    FaceWeights { metadata: FaceMetadata::new(architecture), tensors }
+}
+
+/// A picture with a spot that makes a face of the box (28, 18), 24×32, and a smile or none below it.
+fn face(index: u32, smiling: bool) -> RgbImage {
+    RgbImage::from_fn(96, 80, |x, y| match ((40..44).contains(&x), (32..36).contains(&y)) {
+        (true, true) => Rgb([255; 3]),
+        _ if smiling && (38..46).contains(&x) && (40..44).contains(&y) => Rgb([200; 3]),
+        _ => Rgb([(40 + (x * 3 + y * 5 + index) % 50) as u8, 60, 50]),
+    })
+}
+
+/// Faces of both classes, and one picture a class without a face.
+fn faces(count: u32) -> TempDir {
+    let folder = tempdir().unwrap();
+    for (class, smiling) in [("smile", true), ("no-smile", false)] {
+        for index in 0..count {
+            let picture = encoded(&face(index, smiling), ImageFormat::Png);
+            put(folder.path(), &format!("faces/{class}/{index:02}.png"), picture);
+        }
+        let empty = encoded(&RgbImage::from_pixel(50, 40, Rgb([70; 3])), ImageFormat::Png);
+        put(folder.path(), &format!("faces/{class}/empty.png"), empty);
+    }
+    locator().write(&folder.path().join("locator.safetensors")).unwrap();
+    folder
+}
+
+fn run(folder: &Path, arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smile-train"));
+    command.args(arguments.split_whitespace()).current_dir(folder).output().unwrap()
+}
+
+fn succeeded(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_sample_is_what_the_element_would_see() {
+    let folder = faces(1);
+    let locator = locator();
+    let view = View { region: Region::Faces, margin: 0.25, locator: Some(&locator), wide: true, ..VIEW };
+    let dataset = Catalog::open(&folder.path().join("faces")).unwrap().decode(view, || {}).unwrap();
+    let sample = |name: &str| dataset.samples.iter().find(|sample| sample.name == name).unwrap();
+
+    let image = face(0, true);
+    let picture = Picture::rgb(96, 80, image.as_raw());
+    let square = face_square(Rect { x: 30.0, y: 18.0, width: 24.0, height: 32.0 }, 0.25, 1.0);
+    assert!((square.width - 48.0).abs() < 1e-4 && (square.x - 18.0).abs() < 1e-4, "{square:?}");
+    let crop = |side: usize, rect: Rect| {
+        let mut pixels = vec![0; 3 * side * side];
+        Cropper::new(side, side).crop(&picture, rect, &mut pixels);
+        pixels
+    };
+    let near = |a: &[u8], b: &[u8]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 2);
+    let sample_of_face = sample("smile/00.png");
+    assert!(near(&sample_of_face.pixels, &crop(64, square)));
+    let wide = Rect { x: square.x - 24.0, y: square.y - 24.0, width: 96.0, height: 96.0 };
+    assert!(near(&sample_of_face.wide, &crop(64 * WIDE, wide)));
+    assert!(sample("smile/empty.png").pixels.is_empty());
+
+    // Without a locator a picture as a whole is the face.
+    let view = View { locator: None, wide: false, ..view };
+    let dataset = Catalog::open(&folder.path().join("faces")).unwrap().decode(view, || {}).unwrap();
+    let whole = dataset.samples.iter().find(|sample| sample.name == "smile/00.png").unwrap();
+    assert!(near(&whole.pixels, &crop(64, face_square(picture.bounds(), 0.25, 1.0))));
+    assert!(whole.wide.is_empty());
+}
+
+#[test]
+fn faces_not_found_are_left_out_of_training_and_count_as_mistakes() {
+    let folder = faces(20);
+    let train = "--preset smile --data faces --extra faces --extra-share 0.5 --face-model locator.safetensors \
+        --device cpu --epochs 1 --batch 8 --test-fraction 0 --out smile.safetensors";
+    let output = run(folder.path(), train);
+    succeeded(&output);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("2 without a face") && log.contains("each as a whole a face"), "{log}");
+    let metadata = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap().metadata;
+    assert_eq!((metadata.region, metadata.margin), (Region::Faces, 0.1));
+    assert_eq!(metadata.training["extra_share"], 0.5);
+
+    let eval = "eval --model smile.safetensors --data faces --face-model locator.safetensors --json e.json \
+        --predictions p.csv";
+    succeeded(&run(folder.path(), eval));
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("e.json")).unwrap()).unwrap();
+    assert_eq!((&results["pictures"], &results["without_face"]), (&42.into(), &2.into()));
+    assert_eq!(results["region"], "faces");
+    let [[_, wrong], [missed, _]]: [[u64; 2]; 2] =
+        serde_json::from_value(results["confusion"].clone()).unwrap();
+    assert!(wrong >= 1 && missed >= 1, "{results}");
+    let predictions = fs::read_to_string(folder.path().join("p.csv")).unwrap();
+    assert!(predictions.contains("smile/empty.png,1,,\n"), "{predictions}");
+    let whole = run(folder.path(), &format!("{eval} --region full"));
+    succeeded(&whole);
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("e.json")).unwrap()).unwrap();
+    assert_eq!(results["without_face"], 0);
+}
+
+#[test]
+fn located_faces_are_written_and_drawn() {
+    let folder = faces(2);
+    put(folder.path(), "faces/smile/broken.png", "no picture");
+    let options = "--model locator.safetensors --csv boxes.csv --sheet sheet.png";
+    let output = run(folder.path(), &format!("locate --data faces faces/smile/00.png {options}"));
+    assert_eq!(succeeded(&output), "5 faces in 7 pictures, 2 without one\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("smile/broken.png"));
+    let table = fs::read_to_string(folder.path().join("boxes.csv")).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("file,x,y,w,h,score", 8));
+    assert!(lines.contains(&"no-smile/empty.png,,,,,"), "{table}");
+    let numbers: Vec<f32> = lines.last().unwrap().split(',').skip(1).map(|n| n.parse().unwrap()).collect();
+    for (number, expected) in numbers.iter().zip([30.0, 18.0, 24.0, 32.0, 1.0]) {
+        assert!((number - expected).abs() < 0.05, "{table}");
+    }
+    image::open(folder.path().join("sheet.png")).unwrap();
+
+    // Nothing reaches a score of 1.
+    let output = run(folder.path(), &format!("locate --data faces {options} --threshold 1"));
+    assert_eq!(succeeded(&output), "0 faces in 6 pictures, 6 without one\n");
+    for (arguments, message) in [
+        ("--data absent", "cannot read absent"),
+        ("--data locator.safetensors", "neither a folder nor a sound tar archive"),
+        ("--data faces --threshold 2", "from 0 to 1"),
+        ("--data faces --csv absent/boxes.csv", "no folder absent"),
+    ] {
+        let csv = if arguments.contains("--csv") { "" } else { "--csv other.csv" };
+        let output = run(folder.path(), &format!("locate {arguments} --model locator.safetensors {csv}"));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && log.contains(message), "{arguments}: {log}");
+    }
+    let output = run(folder.path(), "locate --data faces --model boxes.csv --csv other.csv");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("boxes.csv"), "the weights are named");
+}
