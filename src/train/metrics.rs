@@ -52,6 +52,71 @@ impl Confusion {
     }
 }
 
+/// The probability that a smiling sample has a higher probability of smiling than one that doesn't
+/// smile (the area under the ROC curve), ties counting half. Samples without an answer are left out;
+/// 0.5 where a class is missing.
+pub fn area_under_curve(samples: &[&Sample], probabilities: &[f32]) -> f64 {
+    let mut answers = answers(samples, probabilities);
+    answers.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut below, mut pairs) = (0.0, 0.0);
+    for equal in answers.chunk_by(|a, b| a.0 == b.0) {
+        let smiling = equal.iter().filter(|answer| answer.1).count() as f64;
+        let others = equal.len() as f64 - smiling;
+        pairs += smiling * (below + others / 2.0);
+        below += others;
+    }
+    let smiling = answers.len() as f64 - below;
+    if below * smiling > 0.0 { pairs / (below * smiling) } else { 0.5 }
+}
+
+/// Expected calibration error (Naeini et al. 2015): how far probabilities are from the share of
+/// smiles, on average over ten bins of equal width. Samples without an answer are left out.
+pub fn calibration_error(samples: &[&Sample], probabilities: &[f32]) -> f64 {
+    const BINS: usize = 10;
+    let mut bins = [(0.0, 0.0); BINS];
+    let answers = answers(samples, probabilities);
+    for &(probability, smiling) in &answers {
+        let bin = &mut bins[((probability * BINS as f32) as usize).min(BINS - 1)];
+        bin.0 += f64::from(probability);
+        bin.1 += f64::from(u8::from(smiling));
+    }
+    bins.iter().map(|(said, seen)| (said - seen).abs()).sum::<f64>() / answers.len().max(1) as f64
+}
+
+/// What logits have to be divided by for their probabilities to have the least cross-entropy with
+/// the samples (Guo et al. 2017), from 0.1 to 10. `probabilities` are those of undivided logits.
+pub fn best_temperature(samples: &[&Sample], probabilities: &[f32]) -> f32 {
+    let answers = answers(samples, probabilities);
+    let logits: Vec<(f64, bool)> = answers
+        .iter()
+        .map(|&(probability, smiling)| {
+            let probability = f64::from(probability).clamp(1e-6, 1.0 - 1e-6);
+            ((probability / (1.0 - probability)).ln(), smiling)
+        })
+        .collect();
+    let entropy = |log_temperature: f64| {
+        let term = |&(logit, smiling): &(f64, bool)| {
+            let x = if smiling { -logit } else { logit } / log_temperature.exp();
+            x.max(0.0) + (-x.abs()).exp().ln_1p()
+        };
+        logits.iter().map(term).sum::<f64>()
+    };
+    // Golden-section search: the entropy has one minimum.
+    let golden = (5f64.sqrt() - 1.0) / 2.0;
+    let (mut low, mut high) = (0.1f64.ln(), 10f64.ln());
+    for _ in 0..60 {
+        let (a, b) = (high - golden * (high - low), low + golden * (high - low));
+        if entropy(a) <= entropy(b) { high = b } else { low = a }
+    }
+    ((low + high) / 2.0).exp() as f32
+}
+
+/// Probabilities that are some, with what is true.
+fn answers(samples: &[&Sample], probabilities: &[f32]) -> Vec<(f32, bool)> {
+    let answers = samples.iter().zip(probabilities).map(|(sample, &p)| (p, sample.smiling));
+    answers.filter(|(probability, _)| !probability.is_nan()).collect()
+}
+
 /// Wilson's score interval of a share at 95 % (Wilson 1927), which holds near 0 and 1 too.
 pub fn wilson(hits: usize, total: usize) -> [f64; 2] {
     const Z: f64 = 1.959_963_984_540_054;
@@ -89,6 +154,44 @@ mod tests {
         assert!((low - 0.2553).abs() < 5e-5 && (high - 0.3662).abs() < 5e-5, "{low} {high}");
         let [low, high] = wilson(0, 20);
         assert!(low == 0.0 && (high - 0.1611).abs() < 5e-5, "{low} {high}");
+    }
+
+    /// Samples with these labels.
+    fn samples(labels: &[bool]) -> Vec<Sample> {
+        let sample = |&smiling: &bool| Sample {
+            name: String::new(),
+            pixels: Box::default(),
+            wide: Box::default(),
+            smiling,
+        };
+        labels.iter().map(sample).collect()
+    }
+
+    #[test]
+    fn the_area_is_the_share_of_pairs_in_order() {
+        let samples = samples(&[false, false, true, true, true]);
+        let samples: Vec<&Sample> = samples.iter().collect();
+        let area = |probabilities: &[f32]| area_under_curve(&samples, probabilities);
+        assert_eq!(area(&[0.1, 0.2, 0.3, 0.9, f32::NAN]), 1.0);
+        assert_eq!(area(&[0.5, 0.5, 0.5, 0.5, 0.5]), 0.5);
+        // Of six pairs 0.4 is right about three, 0.6 about both of its own, one is a tie.
+        assert!((area(&[0.4, 0.8, 0.6, 0.8, 0.1]) - 2.5 / 6.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn temperature_makes_probabilities_mean_what_they_say() {
+        // Logits of ±4 that are right three times of four ask for a temperature of 4 / ln 3.
+        let labels: Vec<bool> = (0..400).map(|index| (index % 2 == 0) != (index % 8 < 2)).collect();
+        let samples = samples(&labels);
+        let samples: Vec<&Sample> = samples.iter().collect();
+        let at = |temperature: f32| {
+            let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit / temperature).exp());
+            (0..400).map(|index| sigmoid(if index % 2 == 0 { 4.0 } else { -4.0 })).collect::<Vec<f32>>()
+        };
+        let temperature = best_temperature(&samples, &at(1.0));
+        assert!((temperature - 4.0 / 3f32.ln()).abs() < 0.01, "{temperature}");
+        assert!(calibration_error(&samples, &at(1.0)) > 0.2);
+        assert!(calibration_error(&samples, &at(temperature)) < 1e-3);
     }
 
     #[test]

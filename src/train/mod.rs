@@ -27,7 +27,7 @@ pub use face::{Face, FaceData, FaceRecord, Faces, Picture, Plane, Scene, Tally, 
 pub use fit::{EpochResult, Examples, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;
 pub use locate::{Located, Pictures, table as faces_table};
-pub use metrics::{CLASSES, Confusion, wilson};
+pub use metrics::{CLASSES, Confusion, area_under_curve, best_temperature, calibration_error, wilson};
 pub use output::{beside, check_file, check_folder, write};
 pub use recipe::{Loss, Preset, Recipe, Schedule};
 pub use record::{DataFacts, HeldOut, Measured, Record, SplitFacts};

@@ -117,6 +117,11 @@ fn the_program_trains_and_says_what_on() {
     assert!(training["command"].as_str().unwrap().contains("--no-face things"), "{training:?}");
     assert!(!fs::exists(folder.path().join("a.safetensors.checkpoint")).unwrap());
 
+    let output = run(folder.path(), "info a.safetensors");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in ["head, 15 values a place", "with a face", "a face from", "--no-face things"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     let measure = "eval --model a.safetensors --data faces --boxes boxes.csv --no-face things";
     let output =
         run(folder.path(), &format!("{measure} --split validation --json results.json --frames frames"));

@@ -117,6 +117,10 @@ pub struct TrainArguments {
     /// Step size of Adam
     #[arg(long, value_name = "X", value_parser = rate, help_heading = "Training")]
     pub learning_rate: Option<f64>,
+    /// What the logits are divided by, so that probabilities mean what they say; if not given, it is
+    /// fitted to the validation part, or 1 without one
+    #[arg(long, value_name = "X", value_parser = rate, help_heading = "Training")]
+    pub temperature: Option<f64>,
     /// Where to compute: auto, cpu or cuda:N
     #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Machine")]
     pub device: DeviceChoice,

@@ -56,6 +56,8 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
             "accuracy": confusion.accuracy(),
             "interval": confusion.interval(),
             "confusion": confusion,
+            "area_under_curve": train::area_under_curve(&samples, &probabilities),
+            "calibration_error": train::calibration_error(&samples, &probabilities),
         });
         train::write(path, format!("{results:#}\n").as_bytes())?;
     }

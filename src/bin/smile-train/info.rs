@@ -1,11 +1,14 @@
 //! What a weights file says of itself, for people.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use serde_json::Value;
 
-use gstsmile::model::{Block, Metadata, Region, Shape, Weights};
+use gstsmile::model::{
+    Architecture, Block, FaceMetadata, FaceWeights, Metadata, Region, Shape, SmileWeights, Weights,
+};
 use gstsmile::train::{Confusion, Result};
 
 use crate::arguments::InfoArguments;
@@ -25,13 +28,20 @@ const FIRST: [&str; 11] = [
     "data",
     "split",
 ];
-/// Facts that the confusion matrix beneath the tables tells.
-const MEASURED: [&str; 3] = ["measured_on", "accuracy", "confusion"];
+/// Facts that the table above and the confusion matrix beneath tell.
+const TOLD: [&str; 4] = ["architecture", "measured_on", "accuracy", "confusion"];
 
 /// Prints as told.
 pub fn run(arguments: &InfoArguments) -> Result<ExitCode> {
-    let weights = Weights::read(&arguments.file)?;
-    let mut text = format!("{}\n\n{}\n\n", arguments.file.display(), blocks(&weights)?);
+    if let Ok(weights) = FaceWeights::read(&arguments.file) {
+        let blocks = blocks(&weights.metadata.architecture, &weights)?;
+        let facts = face_facts(&weights.metadata);
+        print(&format!("{}\n\n{blocks}\n\n{facts}\n", arguments.file.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let weights = SmileWeights::read(&arguments.file)?;
+    let blocks = blocks(&weights.metadata.architecture, &weights)?;
+    let mut text = format!("{}\n\n{blocks}\n\n", arguments.file.display());
     text += &format!("{}\n", facts(&weights.metadata));
     if let Some(confusion) = weights.metadata.training.get("confusion")
         && let Ok(confusion) = serde_json::from_value::<Confusion>(confusion.clone())
@@ -44,8 +54,7 @@ pub fn run(arguments: &InfoArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn blocks(weights: &Weights) -> Result<Table> {
-    let architecture = &weights.metadata.architecture;
+fn blocks<M>(architecture: &Architecture, weights: &Weights<M>) -> Result<Table> {
     let mut table = table(["", "block", "output", "parameters"]);
     let shapes = architecture.shapes()?;
     table.add_row(["", "input", &shape(shapes[0]), ""]);
@@ -63,7 +72,7 @@ fn blocks(weights: &Weights) -> Result<Table> {
 }
 
 /// Numbers of all tensors with this start of their name; running averages are among them.
-fn parameters(weights: &Weights, start: &str) -> usize {
+fn parameters<M>(weights: &Weights<M>, start: &str) -> usize {
     weights.tensors.iter().filter(|(name, _)| name.starts_with(start)).map(|(_, t)| t.elem_count()).sum()
 }
 
@@ -76,6 +85,7 @@ fn facts(metadata: &Metadata) -> Table {
     };
     let rows = [
         ("looks at", region.to_string()),
+        ("margin about a face", metadata.margin.to_string()),
         ("input", format!("byte × {} + {}", metadata.scale, metadata.offset)),
         ("answers", metadata.labels.join(" / ")),
         ("smiles from", metadata.threshold.to_string()),
@@ -84,26 +94,51 @@ fn facts(metadata: &Metadata) -> Table {
     for (name, value) in rows {
         table.add_row([name, &value]);
     }
-    let training = &metadata.training;
-    let others = training.keys().map(String::as_str).filter(|name| !FIRST.contains(name));
-    for name in FIRST.into_iter().chain(others).filter(|name| !MEASURED.contains(name)) {
-        if let Some(value) = training.get(name) {
-            add(&mut table, &name.replace('_', " "), value);
-        }
-    }
+    add_training(&mut table, &metadata.training, ["not smiling", "smiling"]);
     table
 }
 
+fn face_facts(metadata: &FaceMetadata) -> Table {
+    let mut table = table(["what", "value"]);
+    let rows = [
+        ("looks at", "faces: brightness of the whole picture, shrunk to the input's size".into()),
+        ("input", format!("byte × {} + {}", metadata.scale, metadata.offset)),
+        ("a face from", metadata.threshold.to_string()),
+        ("one face from an overlap of", metadata.overlap.to_string()),
+    ];
+    for (name, value) in rows {
+        table.add_row([name, &value]);
+    }
+    add_training(&mut table, &metadata.training, ["with a face", "without"]);
+    table
+}
+
+/// Rows for the facts of training; `classes` are what pairs of numbers count.
+fn add_training(table: &mut Table, training: &BTreeMap<String, Value>, classes: [&str; 2]) {
+    let others = training.keys().map(String::as_str).filter(|name| !FIRST.contains(name));
+    for name in FIRST.into_iter().chain(others).filter(|name| !TOLD.contains(name)) {
+        if let Some(value) = training.get(name) {
+            add(table, &name.replace('_', " "), value, classes);
+        }
+    }
+}
+
 /// A row for a plain value, rows for each field of an object.
-fn add(table: &mut Table, name: &str, value: &Value) {
+fn add(table: &mut Table, name: &str, value: &Value, classes: [&str; 2]) {
     match value {
         Value::Object(fields) => {
             for (field, value) in fields {
-                add(table, &format!("{name}: {}", field.replace('_', " ")), value);
+                add(table, &format!("{name}: {}", field.replace('_', " ")), value, classes);
             }
         }
-        Value::Array(counts) if counts.len() == 2 => {
-            table.add_row([name, &format!("{} not smiling, {} smiling", counts[0], counts[1])]);
+        Value::Array(counts) if counts.len() == 2 && counts.iter().all(Value::is_number) => {
+            let [first, second] = classes;
+            table.add_row([name, &format!("{} {first}, {} {second}", counts[0], counts[1])]);
+        }
+        Value::Array(values) => {
+            for value in values {
+                add(table, name, value, classes);
+            }
         }
         Value::String(text) => {
             table.add_row([name, text]);

@@ -52,6 +52,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let loss = arguments.loss();
     let mut metadata = Metadata::new(recipe.architecture.clone());
     (metadata.region, metadata.margin) = arguments.region();
+    metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
     let locator = match metadata.region {
         Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
         _ => None,
@@ -154,8 +155,16 @@ impl Session<'_> {
         let mut weights = Weights { metadata: self.metadata.clone(), tensors: self.trainer.tensors()? };
         let mut probabilities = Vec::new();
         if !held_out.is_empty() {
-            let mut classifier = Classifier::new(&weights, &self.device)?;
-            probabilities = train::predict(&mut classifier, held_out)?;
+            let predict = |weights: &Weights| -> Result<Vec<f32>> {
+                train::predict(&mut Classifier::new(weights, &self.device)?, held_out)
+            };
+            probabilities = predict(&weights)?;
+            // The test part must not choose anything, this neither.
+            if self.arguments.temperature.is_none() && *part == HeldOut::Validation {
+                weights.metadata.temperature = train::best_temperature(held_out, &probabilities);
+                probabilities = predict(&weights)?;
+                eprintln!("temperature fitted to the validation part: {:.3}", weights.metadata.temperature);
+            }
             let confusion = Confusion::count(held_out, &probabilities, weights.metadata.threshold);
             self.record.result = Some(Measured::new(*part, confusion));
         }
