@@ -63,10 +63,13 @@ fn gst_launch_labels_a_real_picture() {
 
 #[test]
 fn gst_launch_takes_every_property() {
-    let properties = "device=cpu region=full display=label updates=none";
-    let line = |properties| format!("videotestsrc num-buffers=2 ! smilefilter {properties} ! fakesink");
+    let properties = "device=cpu region=roi roi-type=face display=box+bar updates=none";
+    let line = |properties: &str| format!("videotestsrc num-buffers=2 ! smilefilter {properties} ! fakesink");
     succeed("gst-launch-1.0", &line(properties));
-    succeed("gst-launch-1.0", &line("device=auto region=center display=0 updates=every-frame"));
+    for region in ["auto", "faces", "center", "full"] {
+        let properties = format!("device=auto region={region} display=0 updates=every-frame");
+        succeed("gst-launch-1.0", &line(&properties));
+    }
     let failed = run("gst-launch-1.0", &line("model-file=/no/such/file"));
     assert!(!failed.status.success());
     let text = String::from_utf8_lossy(&failed.stderr);
@@ -76,7 +79,14 @@ fn gst_launch_takes_every_property() {
 #[test]
 fn gst_inspect_knows_the_element() {
     let text = succeed("gst-inspect-1.0", "smilefilter");
-    for line in ["Filter/Analyzer/Video", "SINK template", "SRC template", "model-file", "gst-plugin-smile"] {
+    for line in [
+        "Filter/Analyzer/Video",
+        "SINK template",
+        "SRC template",
+        "model-file",
+        "roi-type",
+        "gst-plugin-smile",
+    ] {
         assert!(text.contains(line), "{line} is missing:\n{text}");
     }
 }

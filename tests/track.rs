@@ -47,10 +47,10 @@ impl Stream {
 
     /// One frame with these sure boxes.
     fn see(&mut self, boxes: &[Rect]) {
-        self.see_scored(&boxes.iter().map(|&rect| Sighting { rect, score: 0.95 }).collect::<Vec<_>>());
+        self.see_sightings(&boxes.iter().map(|&rect| Sighting { rect, sure: true }).collect::<Vec<_>>());
     }
 
-    fn see_scored(&mut self, sightings: &[Sighting]) {
+    fn see_sightings(&mut self, sightings: &[Sighting]) {
         let time = Duration::from_secs_f32(self.frame as f32 / self.fps);
         self.tracker.update(sightings, time);
         self.frame += 1;
@@ -181,22 +181,22 @@ fn a_moving_face_coasts_on_its_way() {
 
 #[test]
 fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
-    let weak = Sighting { rect: square(100.0, 100.0, 60.0), score: 0.6 };
-    let other = Sighting { rect: square(400.0, 100.0, 60.0), score: 0.6 };
+    let weak = Sighting { rect: square(100.0, 100.0, 60.0), sure: false };
+    let other = Sighting { rect: square(400.0, 100.0, 60.0), sure: false };
     let mut stream = Stream::new(FPS);
-    stream.see_scored(&[]);
-    stream.see_scored(&[weak]);
+    stream.see_sightings(&[]);
+    stream.see_sightings(&[weak]);
     assert!(stream.ids().is_empty());
-    stream.see_scored(&[other]);
+    stream.see_sightings(&[other]);
     assert!(stream.ids().is_empty());
-    stream.see_scored(&[weak]);
+    stream.see_sightings(&[weak]);
     assert!(stream.ids().is_empty(), "two sightings, but not in a row");
-    stream.see_scored(&[weak]);
+    stream.see_sightings(&[weak]);
     assert_eq!(stream.ids(), [1]);
-    stream.see_scored(&[weak, Sighting { score: 0.8, ..other }]);
+    stream.see_sightings(&[weak, Sighting { sure: true, ..other }]);
     assert_eq!(stream.ids(), [1, 2]);
     stream.tracker.forget();
-    stream.see_scored(&[weak]);
+    stream.see_sightings(&[weak]);
     assert_eq!(stream.ids(), [3], "the first picture, which may be the only one");
 }
 
@@ -329,14 +329,14 @@ proptest! {
     #[test]
     fn any_sequence_is_survived(
         frames in prop::collection::vec(
-            (0u64..5_000, prop::collection::vec((-1e4f32..1e4, -1e4f32..1e4, 1e-3f32..1e4, 0.0f32..1.0), 0..12)),
+            (0u64..5_000, prop::collection::vec((-1e4f32..1e4, -1e4f32..1e4, 1e-3f32..1e4, any::<bool>()), 0..12)),
             0..20,
         )
     ) {
         let mut tracker = Tracker::new(Settings::default());
         for (time, boxes) in frames {
-            let sighting = |&(x, y, side, score): &(f32, f32, f32, f32)| {
-                Sighting { rect: Rect { x, y, width: side, height: 2.0 * side }, score }
+            let sighting = |&(x, y, side, sure): &(f32, f32, f32, bool)| {
+                Sighting { rect: Rect { x, y, width: side, height: 2.0 * side }, sure }
             };
             let sightings: Vec<_> = boxes.iter().map(sighting).collect();
             tracker.update(&sightings, Duration::from_millis(time));

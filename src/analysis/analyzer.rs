@@ -43,12 +43,15 @@ pub struct Settings {
     /// looked at before may be a fifth smaller, so that none comes and goes at the limit. Regions of
     /// a request may have any size.
     pub least_height: f32,
+    /// A face counts at once where its score is at least this far on the way from the locator's
+    /// threshold to 1, others with their second sighting in a row.
+    pub sure: f32,
     pub track: track::Settings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { most_faces: 8, least_height: 0.1, track: track::Settings::default() }
+        Self { most_faces: 8, least_height: 0.1, sure: 0.4, track: track::Settings::default() }
     }
 }
 
@@ -91,6 +94,8 @@ struct Chosen {
 pub struct Analyzer {
     classifier: Classifier,
     locator: Option<Locator>,
+    /// From which score on the locator takes something for a face.
+    least_score: f32,
     settings: Settings,
     tracker: Tracker,
     scene: Scene,
@@ -123,6 +128,7 @@ impl Analyzer {
         let mut analyzer = Self {
             classifier,
             locator: faces.map(Locator::new).transpose()?,
+            least_score: faces.map_or(0.0, |weights| weights.metadata.threshold),
             settings: Settings::default(),
             tracker: Tracker::default(),
             scene: Scene::default(),
@@ -221,9 +227,9 @@ impl Analyzer {
         let found = request.search != Search::Regions && self.sightings.is_empty();
         if let Some(locator) = self.locator.as_mut().filter(|_| found) {
             locator.locate(picture, &mut self.detections)?;
-            let sightings =
-                self.detections.iter().map(|found| Sighting { rect: found.rect, score: found.score });
-            self.sightings.extend(sightings);
+            let sure = self.least_score + self.settings.sure * (1.0 - self.least_score);
+            let sighting = |found: &Detection| Sighting { rect: found.rect, sure: found.score >= sure };
+            self.sightings.extend(self.detections.iter().map(sighting));
         }
         self.tracker.update(&self.sightings, self.clock.now);
         self.choose(picture);
@@ -236,7 +242,7 @@ impl Analyzer {
     fn take(&mut self, picture: &Picture, regions: &[Rect]) {
         for (index, &region) in regions.iter().enumerate() {
             if let Some(rect) = region.within(picture.bounds()) {
-                self.sightings.push(Sighting { rect, score: 1.0 });
+                self.sightings.push(Sighting { rect, sure: true });
                 self.regions.push(index);
             }
         }
@@ -253,7 +259,8 @@ impl Analyzer {
             let least = if known { 0.8 * least } else { least };
             let large = rect.height >= least || !self.regions.is_empty();
             if large && rect.within(picture.bounds()).is_some() {
-                let rank = rect.width * rect.height * self.sightings[sighting].score;
+                let score = if self.regions.is_empty() { self.detections[sighting].score } else { 1.0 };
+                let rank = rect.width * rect.height * score;
                 let rank = if known { KNOWN * rank } else { rank };
                 self.chosen.push(Chosen { id: track.id, rank, rect });
             }

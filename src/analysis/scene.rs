@@ -62,3 +62,51 @@ fn brightness(picture: &Picture, weights: [f32; 3], column: usize, row: usize) -
     }
     sum / (POINTS * POINTS) as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTH: usize = 120;
+
+    /// A grey picture of waves: which ones, how far to the right, how bright and how strong.
+    fn waves(wave: f32, shift: f32, light: f32, contrast: f32) -> Vec<u8> {
+        let value = |index: usize| {
+            let (x, y) = ((index % WIDTH) as f32 - shift, (index / WIDTH) as f32);
+            let sum = (wave * x / 11.0).sin() + (wave * y / 17.0).cos() + (x / 31.0 + wave * y / 23.0).sin();
+            (light + contrast * sum) as u8
+        };
+        (0..WIDTH * WIDTH).flat_map(|index| [value(index); 3]).collect()
+    }
+
+    fn cuts(pictures: &[Vec<u8>]) -> Vec<bool> {
+        let mut scene = Scene::default();
+        pictures.iter().map(|data| scene.cut(&Picture::rgb(WIDTH, WIDTH, data))).collect()
+    }
+
+    #[test]
+    fn another_picture_is_a_cut_and_the_first_is_none() {
+        let (one, other) = (waves(1.0, 0.0, 128.0, 30.0), waves(2.3, 40.0, 128.0, 30.0));
+        assert_eq!(
+            cuts(&[one.clone(), one.clone(), other.clone(), other, one]),
+            [false, false, true, false, true]
+        );
+    }
+
+    #[test]
+    fn light_and_motion_are_no_cuts() {
+        let lights = [(128.0, 30.0), (200.0, 15.0), (40.0, 12.0), (128.0, 30.0)];
+        let lit: Vec<_> = lights.iter().map(|&(light, contrast)| waves(1.0, 0.0, light, contrast)).collect();
+        assert_eq!(cuts(&lit), [false; 4]);
+        let moving: Vec<_> = (0..10).map(|frame| waves(1.0, 5.0 * frame as f32, 128.0, 30.0)).collect();
+        assert_eq!(cuts(&moving), [false; 10]);
+    }
+
+    #[test]
+    fn a_scene_is_remembered_through_flat_pictures() {
+        let (one, other) = (waves(1.0, 0.0, 128.0, 30.0), waves(2.3, 40.0, 128.0, 30.0));
+        let black = vec![0; 3 * WIDTH * WIDTH];
+        let flashed = [one.clone(), black.clone(), black.clone(), one, black, other];
+        assert_eq!(cuts(&flashed), [false, false, false, false, false, true]);
+    }
+}

@@ -13,9 +13,6 @@ use motion::Motion;
 /// How faces are followed. Times are of the stream, so that the frame rate doesn't matter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// A face with this score counts at once, others with their second sighting in a row. In the first
-    /// picture, which may be the only one, all count.
-    pub sure_score: f32,
     /// A face that is not seen is reported for so long, at the place where it should be.
     pub hold: Duration,
     /// A face that is seen again within this time is the same one.
@@ -29,7 +26,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            sure_score: 0.8,
             hold: Duration::from_millis(200),
             patience: Duration::from_millis(500),
             smoothing: Duration::from_millis(200),
@@ -43,8 +39,8 @@ impl Default for Settings {
 pub struct Sighting {
     /// In pixels; both sides above 0.
     pub rect: Rect,
-    /// How sure it is, from 0 to 1.
-    pub score: f32,
+    /// Whether it counts at once, or only with the next sighting.
+    pub sure: bool,
 }
 
 /// A face from its first sighting to its last.
@@ -65,7 +61,8 @@ pub struct Track {
 /// Follows faces through a stream.
 ///
 /// A sighting goes to the track whose predicted box it overlaps most, or failing that to one near
-/// by: small boxes can leave their place from one frame to the next.
+/// by: small boxes can leave their place from one frame to the next. In the first picture, which may
+/// be the only one, all sightings count at once.
 #[derive(Debug, Default)]
 pub struct Tracker {
     pub settings: Settings,
@@ -111,15 +108,14 @@ impl Tracker {
                 track.seen = time;
             }
         }
-        // A single sighting below `sure_score` that nothing follows was none.
+        // An unsure sighting that nothing follows was none.
         self.tracks.retain(|track| track.id > 0 || track.sighting.is_some());
         for track in self.tracks.iter_mut().filter(|track| track.id == 0) {
             track.id = next(&mut self.last_id);
         }
         for (index, sighting) in sightings.iter().enumerate() {
             if !matched.sightings[index] {
-                let sure = first || sighting.score >= self.settings.sure_score;
-                let id = if sure { next(&mut self.last_id) } else { 0 };
+                let id = if first || sighting.sure { next(&mut self.last_id) } else { 0 };
                 self.tracks.push(Track::new(id, index, sighting.rect, time));
             }
         }
