@@ -1,10 +1,12 @@
-//! That a running classifier leaves the heap alone. Alone in its program, since it counts the
-//! allocations of all threads.
+//! That a running classifier and a running analyzer leave the heap alone. Alone in its program, since
+//! it counts the allocations of all threads.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use gstsmile::model::{Classifier, DeviceChoice, SmileWeights};
+use gstsmile::analysis::{Analyzer, Picture, Rect, Request, Search};
+use gstsmile::model::{Classifier, DeviceChoice, FaceWeights, SmileWeights};
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -34,6 +36,11 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn main() {
+    classifier();
+    analyzer();
+}
+
+fn classifier() {
     let weights = SmileWeights::embedded().unwrap();
     let mut classifier = Classifier::new(&weights, &DeviceChoice::Cpu.open().unwrap()).unwrap();
     let len = classifier.metadata().architecture.input_len();
@@ -50,4 +57,27 @@ fn main() {
     }
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations in 10,000 calls");
     println!("10,000 calls without an allocation");
+}
+
+fn analyzer() {
+    let (weights, faces) = (SmileWeights::embedded().unwrap(), FaceWeights::embedded().unwrap());
+    let mut analyzer = Analyzer::new(&weights, Some(&faces), DeviceChoice::Cpu).unwrap();
+    let data: Vec<u8> = (0..3 * 320 * 240).map(|index| (index % 251) as u8).collect();
+    let picture = Picture::rgb(320, 240, &data);
+    let rects = [30.0, 150.0, 220.0].map(|x| Rect { x, y: 40.0, width: 60.0, height: 80.0 });
+    let mut run = |frames: std::ops::Range<u64>| {
+        for frame in frames {
+            // Faces come and go; in every fourth frame they are looked for.
+            let request = match frame % 4 {
+                3 => Request { search: Search::Faces, regions: &[] },
+                count => Request { search: Search::Regions, regions: &rects[..=count as usize] },
+            };
+            analyzer.analyze(&picture, Some(Duration::from_millis(33 * frame)), &request).unwrap();
+        }
+    };
+    run(0..8);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    run(8..400);
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations in 392 frames");
+    println!("392 frames without an allocation");
 }

@@ -11,7 +11,7 @@ use super::overlay::Overlay;
 use super::properties::Settings;
 use super::{Display, FORMATS, Region, Results, Updates, frame, regions, results};
 use crate::analysis::{Analyzer, Face, Rect, Request, Search};
-use crate::model::{self, DeviceChoice, Error, Weights};
+use crate::model::{self, DeviceChoice, Error, FaceWeights, SmileWeights};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("smilefilter", gst::DebugColorFlags::empty(), Some("Smile classification"))
@@ -175,10 +175,11 @@ impl Worker {
     fn new(settings: &Settings) -> Result<Self, Error> {
         let device = settings.device.parse::<DeviceChoice>()?;
         let (weights, name) = match settings.model_file.as_str() {
-            "" => (model::SmileWeights::embedded()?, "the built-in model"),
-            path => (Weights::read(Path::new(path))?, path),
+            "" => (SmileWeights::embedded()?, "the built-in model"),
+            path => (SmileWeights::read(Path::new(path))?, path),
         };
-        let analyzer = Analyzer::new(&weights, None, device).map_err(|error| match error {
+        let faces = FaceWeights::embedded()?;
+        let analyzer = Analyzer::new(&weights, Some(&faces), device).map_err(|error| match error {
             Error::Weights { reason, .. } => Error::Weights { name: name.into(), reason },
             Error::Candle(reason) => Error::Weights { name: name.into(), reason: reason.to_string() },
             other => other,
