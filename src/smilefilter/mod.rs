@@ -1,7 +1,8 @@
 //! The element `smilefilter`: who smiles in a video stream?
 //!
-//! It looks at each frame, draws the answer onto it and posts an element message ([`Results`]).
-//! Frames keep their order, number, timestamps and format.
+//! It finds the faces in each frame and follows them, draws the answers, puts them onto the buffer as
+//! regions of interest and posts an element message ([`Results`]). Frames keep their order, number,
+//! timestamps and format.
 //!
 //! ```text
 //! gst-launch-1.0 v4l2src ! videoconvert ! smilefilter ! videoconvert ! autovideosink
