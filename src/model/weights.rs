@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::architecture::Architecture;
 use super::error::{Error, Result};
 
-static EMBEDDED: &[u8] = include_bytes!("../../models/paper-deep.safetensors");
+static EMBEDDED: &[u8] = include_bytes!("../../models/smile.safetensors");
 static EMBEDDED_FACE: &[u8] = include_bytes!("../../models/face.safetensors");
 
 /// Which part of a picture a network was trained on.
@@ -119,7 +119,7 @@ impl FaceMetadata {
             architecture,
             scale: 1.0 / 255.0,
             offset: 0.0,
-            threshold: 0.5,
+            threshold: 0.65,
             overlap: 0.3,
             training: BTreeMap::new(),
         }

@@ -25,7 +25,7 @@ Examples:
   Go on after Ctrl-C:
     smile-train --data genki4k --preset paper-deep --out smile.safetensors --resume
   Train a face locator from boxes:
-    smile-train --preset face --data genki4k --boxes faces.csv --no-face things --out face.safetensors
+    smile-train --preset face --data genki4k --boxes boxes.csv --no-face things --out face.safetensors
   Find faces:
     smile-train locate --data holiday --csv faces.csv --sheet faces.png
   Measure weights on any pictures:
