@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::ops::transpose;
+
 /// An upright rectangle in pixels of the picture; it may stick out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rect {
@@ -176,6 +178,9 @@ impl<'a> Picture<'a> {
     }
 }
 
+/// Output rows that go through the horizontal pass together, as lanes of a vector.
+const BLOCK: usize = 8;
+
 /// Brings regions to `width` × `height`, as bytes of three RGB planes. Keeps its buffers, so that
 /// one used for frame after frame allocates nothing.
 pub struct Cropper {
@@ -184,8 +189,16 @@ pub struct Cropper {
     components: [Resampled; 3],
     /// One output row before the horizontal pass: bytes of the plane, weighted and summed.
     sums: Vec<f32>,
-    /// The samples of one component in `sums`, next to each other.
+    turned: Turned,
+}
+
+/// A block of output rows of one component, with the rows' values side by side.
+#[derive(Default)]
+struct Turned {
+    /// For each sample that the filter needs.
     samples: Vec<f32>,
+    /// For each output value.
+    filtered: Vec<f32>,
 }
 
 /// One component on its way to the output size.
@@ -193,7 +206,18 @@ pub struct Cropper {
 struct Resampled {
     horizontal: Filter,
     vertical: Filter,
+    /// A block of output rows before the horizontal pass: the samples that it needs, row by row.
+    lines: Vec<f32>,
     values: Vec<f32>,
+}
+
+/// What becomes of the components of a plane.
+#[derive(Clone, Copy, PartialEq)]
+enum Mix {
+    /// Each one is resampled for itself.
+    Apart,
+    /// Those sampled alike are added up beforehand with these weights: one pass instead of three.
+    Weighted([f32; 3]),
 }
 
 impl Cropper {
@@ -203,7 +227,7 @@ impl Cropper {
         assert!(width > 0 && height > 0, "a crop without pixels");
         let component = || Resampled { values: vec![0.0; width * height], ..Resampled::default() };
         let components = [component(), component(), component()];
-        Self { width, height, components, sums: Vec::new(), samples: Vec::new() }
+        Self { width, height, components, sums: Vec::new(), turned: Turned::default() }
     }
 
     /// Resamples `region` of `picture` into `output` (3 × height × width bytes, R, G and B planes).
@@ -214,7 +238,7 @@ impl Cropper {
     /// If `output` has another length, or a component's plane is shorter than it says.
     pub fn crop(&mut self, picture: &Picture, region: Rect, output: &mut [u8]) {
         assert_eq!(output.len(), 3 * self.width * self.height, "output is not three planes");
-        pulp::Arch::new().dispatch(Crop { cropper: self, picture, region, output });
+        pulp::Arch::new().dispatch(Crop { cropper: self, picture, region, mix: Mix::Apart, output });
     }
 
     /// As [`Cropper::crop`], but only the brightness (height × width bytes).
@@ -224,14 +248,17 @@ impl Cropper {
     pub fn crop_grey(&mut self, picture: &Picture, region: Rect, output: &mut [u8]) {
         assert_eq!(output.len(), self.width * self.height, "output is not one plane");
         let picture = &Picture { color: picture.color.brightness(), ..*picture };
-        pulp::Arch::new().dispatch(Crop { cropper: self, picture, region, output });
+        let mix = Mix::Weighted(picture.color.matrix[0]);
+        pulp::Arch::new().dispatch(Crop { cropper: self, picture, region, mix, output });
     }
 
+    /// Resamples what the picture's colour needs; tells which components then hold values.
     #[inline(always)]
-    fn resample(&mut self, picture: &Picture, region: Rect) {
+    fn resample(&mut self, picture: &Picture, region: Rect, mix: Mix) -> [bool; 3] {
         let columns = limits(region.x, region.width, picture.width);
         let rows = limits(region.y, region.height, picture.height);
         let mut waiting = [0, 1, 2].map(|index| picture.color.uses(index));
+        let mut results = waiting;
         for (index, (component, resampled)) in picture.components.iter().zip(&mut self.components).enumerate()
         {
             if waiting[index] {
@@ -240,27 +267,34 @@ impl Cropper {
             }
         }
         for leader in 0..3 {
+            if !waiting[leader] {
+                continue;
+            }
             let first = &picture.components[leader];
             let members = [0, 1, 2].map(|index| {
                 let other = &picture.components[index];
+                let alike = (first.pixel_stride, first.horizontal) == (other.pixel_stride, other.horizontal);
                 waiting[index]
                     && std::ptr::eq(first.plane, other.plane)
                     && (first.row_stride, first.vertical) == (other.row_stride, other.vertical)
+                    && (mix == Mix::Apart || alike)
             });
-            if waiting[leader] {
-                self.resample_plane(&picture.components, members);
-            }
-            for (waiting, member) in waiting.iter_mut().zip(members) {
-                *waiting &= !member;
+            self.resample_plane(&picture.components, members, mix);
+            for index in (0..3).filter(|&index| members[index]) {
+                waiting[index] = false;
+                results[index] = index == leader || mix == Mix::Apart;
             }
         }
+        results
     }
 
     /// Resamples the components that `members` names, which are in one plane with the same rows.
+    /// Where they are mixed, the first of them gets the result.
     #[inline(always)]
-    fn resample_plane(&mut self, components: &[Component; 3], members: [bool; 3]) {
-        let Self { width, height, components: resampled, sums, samples } = self;
+    fn resample_plane(&mut self, components: &[Component; 3], members: [bool; 3], mix: Mix) {
+        let Self { width, height, components: resampled, sums, turned } = self;
         let members = || (0..3).filter(|&index| members[index]);
+        let Some(leader) = members().next() else { return };
         let bytes = |index: usize| {
             let (component, span) = (&components[index], &resampled[index].horizontal.span);
             let byte = |sample: usize| component.offset + sample * component.pixel_stride;
@@ -268,23 +302,30 @@ impl Cropper {
         };
         let start = members().map(|index| bytes(index).start).min().unwrap_or(0);
         let end = members().map(|index| bytes(index).end).max().unwrap_or(0);
-        let Some(leader) = members().next() else { return };
+        let mut skips = [0; 3];
+        members().for_each(|index| skips[index] = bytes(index).start - start);
         let Component { plane, row_stride, .. } = components[leader];
         sums.resize(end - start, 0.0);
-        for y in 0..*height {
-            let (first, weights) = resampled[leader].vertical.taps(y);
-            sum_rows(&plane[first * row_stride..], row_stride, start..end, weights, sums);
-            for index in members() {
-                let (component, resampled) = (&components[index], &mut resampled[index]);
-                let Range { start: from, end: to } = resampled.horizontal.span;
-                let skip = component.offset + from * component.pixel_stride - start;
-                samples.clear();
-                samples.extend(sums[skip..].iter().step_by(component.pixel_stride).take(to - from));
-                let row = &mut resampled.values[y * *width..][..*width];
-                for (x, value) in row.iter_mut().enumerate() {
-                    let (first, weights) = resampled.horizontal.taps(x);
-                    *value = dot(&samples[first - from..][..weights.len()], weights);
+        for first in (0..*height).step_by(BLOCK) {
+            let rows = BLOCK.min(*height - first);
+            for row in 0..rows {
+                let (above, weights) = resampled[leader].vertical.taps(first + row);
+                sum_rows(&plane[above * row_stride..], row_stride, start..end, weights, sums);
+                for index in members() {
+                    let (target, weight) = match mix {
+                        Mix::Apart => (index, 1.0),
+                        Mix::Weighted(weights) => (leader, weights[index]),
+                    };
+                    let kept = if target == index { 0.0 } else { 1.0 };
+                    let line = resampled[target].line(row);
+                    let step = components[index].pixel_stride;
+                    spread(&sums[skips[index]..], step, line, |place, sample| {
+                        *place = kept * *place + weight * sample;
+                    });
                 }
+            }
+            for index in members().filter(|&index| mix == Mix::Apart || index == leader) {
+                resampled[index].filter(turned, first * *width..(first + rows) * *width);
             }
         }
     }
@@ -300,6 +341,71 @@ impl Cropper {
             }
         }
     }
+
+    /// Adds up the components that hold values.
+    #[inline(always)]
+    fn add_up(&self, results: [bool; 3], offset: f32, output: &mut [u8]) {
+        let [a, b, c] = results.map(|used| f32::from(u8::from(used)));
+        let [first, second, third] = self.components.each_ref().map(|component| &component.values);
+        for (((value, x), y), z) in output.iter_mut().zip(first).zip(second).zip(third) {
+            *value = (a * x + b * y + c * z + offset + 0.5) as u8;
+        }
+    }
+}
+
+impl Resampled {
+    /// One row of the block.
+    #[inline(always)]
+    fn line(&mut self, row: usize) -> &mut [f32] {
+        let len = self.horizontal.span.len();
+        self.lines.resize(BLOCK * len, 0.0);
+        &mut self.lines[row * len..][..len]
+    }
+
+    /// Filters the block into some rows of the values. Rows are lanes: output values differ in their
+    /// samples, rows don't.
+    #[inline(always)]
+    fn filter(&mut self, turned: &mut Turned, target: Range<usize>) {
+        let Self { horizontal, lines, values, .. } = self;
+        let (span, width) = (horizontal.span.len(), horizontal.starts.len());
+        turned.samples.resize(BLOCK * span, 0.0);
+        turned.filtered.resize(BLOCK * width, 0.0);
+        transpose(lines, span, [BLOCK, span], &mut turned.samples, BLOCK);
+        let samples = turned.samples.as_chunks::<BLOCK>().0;
+        for (x, filtered) in turned.filtered.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            let (first, weights) = horizontal.taps(x);
+            let mut sums = [0.0; BLOCK];
+            for (sample, weight) in samples[first - horizontal.span.start..].iter().zip(weights) {
+                for (sum, value) in sums.iter_mut().zip(sample) {
+                    *sum += weight * value;
+                }
+            }
+            *filtered = sums;
+        }
+        transpose(&turned.filtered, BLOCK, [width, target.len() / width], &mut values[target], width);
+    }
+}
+
+/// Hands every `step`th of `samples` to its place in `line`.
+#[inline(always)]
+fn spread(samples: &[f32], step: usize, line: &mut [f32], take: impl Fn(&mut f32, f32)) {
+    // A step that is known when compiling makes a loop that vectorises.
+    match step {
+        1 => every::<1>(samples, line, take),
+        2 => every::<2>(samples, line, take),
+        3 => every::<3>(samples, line, take),
+        4 => every::<4>(samples, line, take),
+        _ => {
+            line.iter_mut().zip(samples.iter().step_by(step)).for_each(|(place, &sample)| take(place, sample))
+        }
+    }
+}
+
+#[inline(always)]
+fn every<const STEP: usize>(samples: &[f32], line: &mut [f32], take: impl Fn(&mut f32, f32)) {
+    let (whole, rest) = samples.as_chunks::<STEP>();
+    let samples = whole.iter().map(|chunk| chunk[0]).chain(rest.first().copied());
+    line.iter_mut().zip(samples).for_each(|(place, sample)| take(place, sample));
 }
 
 /// One crop, compiled for the instructions that the machine has: the loops vectorise by themselves.
@@ -307,6 +413,7 @@ struct Crop<'a> {
     cropper: &'a mut Cropper,
     picture: &'a Picture<'a>,
     region: Rect,
+    mix: Mix,
     output: &'a mut [u8],
 }
 
@@ -315,8 +422,12 @@ impl pulp::WithSimd for Crop<'_> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        self.cropper.resample(self.picture, self.region);
-        self.cropper.convert(&self.picture.color, self.output);
+        let Self { cropper, picture, region, mix, output } = self;
+        let results = cropper.resample(picture, region, mix);
+        match mix {
+            Mix::Apart => cropper.convert(&picture.color, output),
+            Mix::Weighted(_) => cropper.add_up(results, picture.color.offset[0], output),
+        }
     }
 }
 
@@ -345,20 +456,6 @@ fn sum_rows(plane: &[u8], row_stride: usize, columns: Range<usize>, weights: &[f
             *sum += weight * f32::from(byte);
         }
     }
-}
-
-/// The sum of products, in lanes that the compiler may keep in one register.
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0; 8];
-    let (mut a, mut b) = (a.chunks_exact(8), b.chunks_exact(8));
-    for (a, b) in a.by_ref().zip(b.by_ref()) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
-    }
-    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f32>() + rest
 }
 
 /// Which samples make up each output value along one direction, and with what weights.

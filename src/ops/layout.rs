@@ -43,7 +43,7 @@ pub(crate) fn to_planes<T: Copy>(pixels: &[T], channels: usize, planes: &mut [T]
 
 /// Turns a matrix over: `target[x * target_row + y] = source[y * source_row + x]`.
 #[inline(always)]
-fn transpose<T: Copy>(
+pub(crate) fn transpose<T: Copy>(
     source: &[T],
     source_row: usize,
     [height, width]: [usize; 2],

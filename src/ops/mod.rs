@@ -10,6 +10,7 @@ mod simd;
 use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 
 pub use conv::{ConvOptions, conv2d, conv2d_with};
+pub(crate) use layout::transpose;
 pub use norm::{BatchNorm, batch_norm};
 pub use simd::Isa;
 
