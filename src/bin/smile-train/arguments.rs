@@ -59,9 +59,9 @@ pub struct TrainArguments {
     pub data: PathBuf,
     /// With --preset face: table of faces with a header and the columns file, x, y, w, h,
     /// reye_x, reye_y, leye_x, leye_y, nose_x, nose_y, rmouth_x, rmouth_y, lmouth_x, lmouth_y in
-    /// pixels; pictures with no box or several are left out
+    /// pixels; pictures with no box or several are left out. May be given several times
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
-    pub boxes: Option<PathBuf>,
+    pub boxes: Vec<PathBuf>,
     /// With --preset face: folder or tar archive of pictures without faces
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub no_face: Option<PathBuf>,
@@ -71,8 +71,8 @@ pub struct TrainArguments {
     /// With --region faces: weights of the locator that finds them, if not the built-in ones
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub face_model: Option<PathBuf>,
-    /// With --preset smile: more pictures to learn from, each as a whole a face; may be given several
-    /// times
+    /// More pictures to learn from; may be given several times. With --preset smile each is as a
+    /// whole a face, with --preset face the tables of --boxes say where its face is
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub extra: Vec<PathBuf>,
     /// How many of them an epoch sees for each picture of --data
@@ -152,7 +152,7 @@ pub struct EvalArguments {
     pub split: Part,
     /// With a face locator's weights: table of faces, as for training
     #[arg(long, value_name = "FILE.csv")]
-    pub boxes: Option<PathBuf>,
+    pub boxes: Vec<PathBuf>,
     /// With a face locator's weights: folder or tar archive of pictures without faces
     #[arg(long, value_name = "DIR")]
     pub no_face: Option<PathBuf>,

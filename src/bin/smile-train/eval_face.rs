@@ -22,7 +22,7 @@ pub fn run(arguments: &EvalArguments, weights: &FaceWeights) -> Result<ExitCode>
         train::check_folder(folder)?;
         std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     }
-    let data = face::read(&arguments.data, arguments.boxes.as_deref(), arguments.no_face.as_deref())?;
+    let data = face::read(&arguments.data, &arguments.boxes, arguments.no_face.as_deref(), &[])?;
     let pictures: Vec<&Picture> = match arguments.split {
         Part::All => data.pictures.iter().collect(),
         part => {

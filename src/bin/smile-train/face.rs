@@ -1,6 +1,6 @@
 //! Training a face locator.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -14,6 +14,9 @@ use crate::terminal::{self, Watch};
 use crate::train::{Files, INTERRUPTED};
 use crate::{command, limit_threads};
 
+/// How often an epoch goes through the pictures without faces.
+const EMPTY_SHARE: usize = 3;
+
 /// Trains as told.
 pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let started = Instant::now();
@@ -24,14 +27,19 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     files.check_checkpoint(arguments.resume)?;
 
     let recipe = arguments.recipe();
-    let data = read(&arguments.data, arguments.boxes.as_deref(), arguments.no_face.as_deref())?;
+    let data = read(&arguments.data, &arguments.boxes, arguments.no_face.as_deref(), &arguments.extra)?;
     let split = arguments.split();
     let parts = data.parts(split);
     let mut metadata = FaceMetadata::new(recipe.architecture.clone());
     let mut record = FaceRecord::new(command::recorded(), &data, split, &parts, &recipe);
+    record.extra = (!data.extra.is_empty()).then_some((data.extra.len(), arguments.extra_share));
     metadata.training = record.to_metadata();
     let select = |part: &[usize]| part.iter().map(|&index| &data.pictures[index]).collect::<Vec<&Picture>>();
-    let training = select(&parts.training);
+    // Pictures without faces are few, and each one looks different every time.
+    let mut training = select(&parts.training);
+    let empty: Vec<_> = training.iter().copied().filter(|picture| picture.face.is_none()).collect();
+    training.extend(std::iter::repeat_n(empty, EMPTY_SHARE - 1).flatten());
+    let extra: Vec<&Picture> = data.extra.iter().collect();
     // The test part stays untouched in any case: `locate` and `eval` measure on it.
     let held_out = select(&parts.validation);
     let task = Faces::new(metadata.clone(), &training)?;
@@ -54,7 +62,9 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     };
     files.write_facts(&metadata)?;
     let mut watch = Watch::new(terminal::catch_interrupts()?);
-    let outcome = trainer.run(&Examples::new(&training, &held_out), Some(&files.checkpoint), &mut watch);
+    let extra_share = arguments.extra_share;
+    let examples = Examples { extra: &extra, extra_share, ..Examples::new(&training, &held_out) };
+    let outcome = trainer.run(&examples, Some(&files.checkpoint), &mut watch);
     watch.finish();
     let outcome = outcome?;
     if outcome == Outcome::Interrupted {
@@ -76,14 +86,14 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
 }
 
 /// Reads pictures, their boxes and pictures without faces behind a progress bar.
-pub fn read(data: &Path, boxes: Option<&Path>, no_face: Option<&Path>) -> Result<FaceData> {
-    let Some(boxes) = boxes else {
+pub fn read(data: &Path, boxes: &[PathBuf], no_face: Option<&Path>, extra: &[PathBuf]) -> Result<FaceData> {
+    if boxes.is_empty() {
         return Err(Error::Mismatch(
             "a face locator is about boxes: give their table with --boxes FILE.csv".into(),
         ));
-    };
+    }
     let bar = ProgressBar::no_length();
-    let data = FaceData::read(data, boxes, no_face, |count| {
+    let data = FaceData::read(data, boxes, no_face, extra, |count| {
         bar.set_length(count as u64);
         bar.inc(1);
     });

@@ -1,7 +1,7 @@
 //! Pictures with a known face, and pictures without any.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -37,6 +37,8 @@ pub struct FaceData {
     pub names: Vec<String>,
     /// Pictures with one face and without any, in the order of their names.
     pub pictures: Vec<Picture>,
+    /// More pictures with one face, which are only learnt from.
+    pub extra: Vec<Picture>,
     /// Pictures that could not be read.
     pub skipped: Vec<Skipped>,
     /// Pictures left out because more than one face was seen in them, or none at all, by who made
@@ -45,27 +47,28 @@ pub struct FaceData {
 }
 
 impl FaceData {
-    /// Reads pictures with the boxes of a CSV, and pictures without faces; calls `decoded` after each
-    /// one with how many there are.
+    /// Reads pictures with the boxes of some CSV tables, pictures without faces, and `extra` ones with
+    /// boxes of the same tables; calls `decoded` after each one with how many there are.
     ///
     /// # Errors
     /// Where a folder, archive or table can't be read, or no box fits a picture.
     pub fn read(
         data: &Path,
-        boxes: &Path,
+        boxes: &[PathBuf],
         no_face: Option<&Path>,
+        extra: &[PathBuf],
         decoded: impl Fn(usize) + Sync,
     ) -> Result<Self> {
         let boxes = Boxes::read(boxes)?;
         let mut all = Self::default();
-        all.take(data, &decoded, |name| boxes.face(name))?;
-        if all.pictures.is_empty() {
-            return Err(Error::Mismatch(format!(
-                "{}: none of its pictures has a single box in {}",
-                data.display(),
-                boxes.name
-            )));
+        for path in extra {
+            all.take(path, &decoded, |name| boxes.face(name))?;
+            let more = std::mem::take(&mut all.pictures);
+            boxes.require(path, &more)?;
+            all.extra.extend(more);
         }
+        all.take(data, &decoded, |name| boxes.face(name))?;
+        boxes.require(data, &all.pictures)?;
         if let Some(path) = no_face {
             all.take(path, &decoded, |_| Some(None))?;
         }
@@ -113,10 +116,10 @@ impl FaceData {
     }
 }
 
-/// A table of boxes by file name.
+/// Tables of boxes by file name.
 struct Boxes {
-    name: String,
-    /// What the table says of each file: its only face, or `None` where it has none or several.
+    names: Vec<String>,
+    /// What they say of each file: its only face, or `None` where it has none or several.
     faces: HashMap<String, Option<Face>>,
 }
 
@@ -127,7 +130,13 @@ const COLUMNS: [&str; 15] = [
 ];
 
 impl Boxes {
-    fn read(path: &Path) -> Result<Self> {
+    fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut all = Self { names: Vec::new(), faces: HashMap::new() };
+        paths.iter().try_for_each(|path| all.add(path))?;
+        Ok(all)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
         let failed = |reason: String| Error::Label { data: path.into(), file: "table".into(), reason };
         let mut table = csv::Reader::from_path(path).map_err(|error| failed(error.to_string()))?;
         let head = table.headers().map_err(|error| failed(error.to_string()))?.clone();
@@ -138,7 +147,6 @@ impl Boxes {
         }
         let places = places.map(|place| place.unwrap_or_default());
         let count = column("nfaces");
-        let mut faces: HashMap<String, Option<Face>> = HashMap::new();
         for (index, row) in table.records().enumerate() {
             let row = row.map_err(|error| failed(error.to_string()))?;
             let number = |place: usize| row.get(place).unwrap_or_default().trim().parse::<f32>();
@@ -159,10 +167,24 @@ impl Boxes {
             let sound = alone && !empty && width > 0.0 && height > 0.0;
             let file = row.get(places[0]).unwrap_or_default().to_string();
             // A file with a row a face has several.
-            let several = faces.contains_key(&file);
-            faces.insert(file, (sound && !several).then_some(Face { rect, landmarks }));
+            let several = self.faces.contains_key(&file);
+            self.faces.insert(file, (sound && !several).then_some(Face { rect, landmarks }));
         }
-        Ok(Self { name: last_component(path), faces })
+        self.names.push(last_component(path));
+        Ok(())
+    }
+
+    /// # Errors
+    /// Where there is no picture with a box.
+    fn require(&self, path: &Path, pictures: &[Picture]) -> Result<()> {
+        match pictures.is_empty() {
+            true => Err(Error::Mismatch(format!(
+                "{}: none of its pictures has a single box in {}",
+                path.display(),
+                self.names.join(", ")
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// The only face of a file; tables name files by their path or just by their last part.

@@ -23,6 +23,9 @@ pub struct FaceRecord {
     pub skipped: usize,
     pub unclear: usize,
     pub split: Split,
+    /// More pictures with a face, and how many of them an epoch saw for each of the training part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<(usize, f64)>,
     /// Pictures of each part: with a face, without.
     pub training: [usize; 2],
     pub validation: [usize; 2],
@@ -47,6 +50,7 @@ impl FaceRecord {
             data: data.names.clone(),
             skipped: data.skipped.len(),
             unclear: data.unclear,
+            extra: None,
             split,
             training: count(&parts.training),
             validation: count(&parts.validation),

@@ -30,6 +30,11 @@ const HEIGHTS: [f32; 2] = [12.0, 190.0];
 impl Stock<'_> {
     /// A scene that shows `main`, a picture with or without a face, among other things.
     pub fn scene(&self, main: &Picture, size: [usize; 2], rng: &mut ChaCha8Rng) -> Scene {
+        if let Some(face) = main.face
+            && chance(rng, 0.25)
+        {
+            return Scene::portrait(main, face, size, rng);
+        }
         // Frames of other shapes are filled up to what the network wants, and small ones not enlarged.
         let [width, height] = match chance(rng, 0.3) {
             true => size.map(|side| rng.random_range(3 * side / 8..=side)),
@@ -74,15 +79,24 @@ impl Stock<'_> {
         }
     }
 
-    /// A piece of a picture without faces, with hard edges as pasted faces have them.
+    /// A piece of a picture without a face in it, with hard edges as pasted faces have them. Beside
+    /// faces there are hair, clothes and hands, which things don't have.
     fn decoy(&self, scene: &mut Scene, rng: &mut ChaCha8Rng) {
-        let Some(picture) = self.backgrounds.choose(rng) else { return };
-        let bounds = picture.grey.bounds();
+        let beside_a_face = chance(rng, 0.4);
+        let stock = if beside_a_face { &self.faces } else { &self.backgrounds };
+        let Some(picture) = stock.choose(rng) else { return };
+        let mut bounds = picture.grey.bounds();
+        if let Some(face) = picture.face {
+            bounds = *beside(face.rect, bounds).choose(rng).unwrap_or(&bounds);
+        }
+        if bounds.width < 16.0 || bounds.height < 16.0 {
+            return;
+        }
         let (width, height) =
             (bounds.width * rng.random_range(0.2..0.8), bounds.height * rng.random_range(0.2..0.8));
         let clip = Rect {
-            x: rng.random_range(0.0..bounds.width - width),
-            y: rng.random_range(0.0..bounds.height - height),
+            x: bounds.x + rng.random_range(0.0..bounds.width - width),
+            y: bounds.y + rng.random_range(0.0..bounds.height - height),
             width,
             height,
         };
@@ -157,6 +171,28 @@ fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
 }
 
 impl Scene {
+    /// A picture with a face as it is, or cut more tightly: all there is to see.
+    fn portrait(picture: &Picture, face: Face, size: [usize; 2], rng: &mut ChaCha8Rng) -> Self {
+        let bounds = picture.grey.bounds();
+        let clip = if rng.random() { bounds } else { around(face.rect, bounds, rng) };
+        let [width, height] = size.map(|side| side as f32);
+        let scale = (width / clip.width).min(height / clip.height) * rng.random_range(0.4..1.0);
+        let pixels = |length: f32, most: usize| ((length * scale).round() as usize).clamp(1, most);
+        let plane = Plane::new(pixels(clip.width, size[0]), pixels(clip.height, size[1]), 0);
+        let placement = Placement {
+            from: [clip.x + clip.width / 2.0, clip.y + clip.height / 2.0],
+            to: [plane.width as f32 / 2.0, plane.height as f32 / 2.0],
+            scale: [if rng.random() { scale } else { -scale }, scale],
+            angle: 0.0,
+        };
+        let mut scene = Self { plane, faces: Vec::new(), unclear: Vec::new() };
+        picture.grey.draw(&mut scene.plane, &placement, Rect { x: -1e4, y: -1e4, width: 2e4, height: 2e4 });
+        scene.add(face, &placement);
+        scene.expose(rng);
+        scene.plane = scene.plane.padded(size);
+        scene
+    }
+
     fn anywhere(&self, rng: &mut ChaCha8Rng) -> [f32; 2] {
         [self.plane.width, self.plane.height].map(|len| rng.random_range(0.0..len as f32))
     }
@@ -190,12 +226,17 @@ impl Scene {
         };
         picture.grey.draw(&mut self.plane, &placement, clip);
         self.cover(placement.ellipse(rect), placement, clip);
+        self.add(face, &placement);
+    }
+
+    /// Notes a face of a picture that was drawn.
+    fn add(&mut self, face: Face, placement: &Placement) {
         let mut landmarks = face.landmarks.map(|point| placement.point(point));
         if placement.scale[0] < 0.0 {
             landmarks.swap(0, 1);
             landmarks.swap(3, 4);
         }
-        let placed = Face { rect: placement.ellipse(rect), landmarks };
+        let placed = Face { rect: placement.ellipse(face.rect), landmarks };
         match placed.rect.height >= LEAST_HEIGHT {
             true => self.faces.push(placed),
             false => self.unclear.push(placed.rect),
@@ -240,6 +281,18 @@ impl Scene {
             augment::jpeg(pixels, width, rng.random_range(25..90));
         }
     }
+}
+
+/// What of a picture lies to the left of a face, to its right, above and below it.
+fn beside(face: Rect, bounds: Rect) -> [Rect; 4] {
+    let (right, bottom) = (bounds.x + bounds.width, bounds.y + bounds.height);
+    let (after, below) = (face.x + face.width, face.y + face.height);
+    [
+        Rect { width: face.x - bounds.x, ..bounds },
+        Rect { x: after, width: right - after, ..bounds },
+        Rect { height: face.y - bounds.y, ..bounds },
+        Rect { y: below, height: bottom - below, ..bounds },
+    ]
 }
 
 /// A face's box with some of what is around it, within the picture.
