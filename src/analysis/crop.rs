@@ -19,14 +19,28 @@ pub struct Rect {
 }
 
 impl Rect {
+    pub fn area(self) -> f32 {
+        self.width * self.height
+    }
+
     /// Intersection over union with another rectangle, from 0 to 1.
     pub fn overlap(self, other: Self) -> f32 {
+        let both = self.shared(other);
+        let either = self.area() + other.area() - both;
+        if either > 0.0 { both / either } else { 0.0 }
+    }
+
+    /// The share of the smaller of two rectangles that lies in the other one, from 0 to 1.
+    pub fn containment(self, other: Self) -> f32 {
+        let smaller = self.area().min(other.area());
+        if smaller > 0.0 { self.shared(other) / smaller } else { 0.0 }
+    }
+
+    /// The area that both have in common.
+    fn shared(self, other: Self) -> f32 {
         let shared =
             |a: f32, a_len: f32, b: f32, b_len: f32| ((a + a_len).min(b + b_len) - a.max(b)).max(0.0);
-        let both = shared(self.x, self.width, other.x, other.width)
-            * shared(self.y, self.height, other.y, other.height);
-        let either = self.width * self.height + other.width * other.height - both;
-        if either > 0.0 { both / either } else { 0.0 }
+        shared(self.x, self.width, other.x, other.width) * shared(self.y, self.height, other.y, other.height)
     }
 
     /// The part of it that lies within `bounds`, or `None` where that is less than a pixel wide or

@@ -56,6 +56,8 @@ struct View {
 
 /// Faces that are compared with each other, at most: those with the highest scores.
 const MOST_CANDIDATES: usize = 256;
+/// Of two boxes one of which lies in the other by this share, the one with the higher score stays.
+const MOST_CONTAINED: f32 = 0.75;
 
 impl Locator {
     /// # Errors
@@ -171,11 +173,16 @@ fn decode(head: HeadAnswer, threshold: f32, scale: [f32; 2], found: &mut Vec<Det
     }
 }
 
-/// Keeps of candidates in descending order of score those that no better one overlaps.
+/// Keeps of candidates in descending order of score those that no better one overlaps, contains or
+/// lies in.
 fn suppress(candidates: &[Detection], most: f32, found: &mut Vec<Detection>) {
     found.clear();
     for candidate in candidates {
-        if found.iter().all(|better| better.rect.overlap(candidate.rect) < most) {
+        let another = |better: &Detection| {
+            better.rect.overlap(candidate.rect) < most
+                && better.rect.containment(candidate.rect) < MOST_CONTAINED
+        };
+        if found.iter().all(another) {
             found.push(candidate.clone());
         }
     }
@@ -204,5 +211,26 @@ mod tests {
         picture.pixel_aspect = 0.5;
         assert_eq!(center(&picture), Rect { x: 0.0, y: 108.0, width: 720.0, height: 360.0 });
         assert_eq!(region(&picture, Region::Full), picture.bounds());
+    }
+
+    #[test]
+    fn a_box_inside_another_is_no_second_face() {
+        let face = |x: f32, y: f32, side: f32, score: f32| Detection {
+            rect: Rect { x, y, width: side, height: side },
+            score,
+            landmarks: [[0.0; 2]; 5],
+        };
+        let kept = |candidates: &[Detection]| {
+            let mut found = Vec::new();
+            suppress(candidates, 0.3, &mut found);
+            found.iter().map(|face| face.score).collect::<Vec<_>>()
+        };
+        let (large, within) = (face(0.0, 0.0, 100.0, 0.9), face(60.0, 60.0, 40.0, 0.8));
+        // Neither overlaps the other by much.
+        assert!(large.rect.overlap(within.rect) < 0.2);
+        assert_eq!(kept(&[large.clone(), within.clone()]), [0.9]);
+        assert_eq!(kept(&[within, Detection { score: 0.7, ..large.clone() }]), [0.8]);
+        let beside = face(80.0, 0.0, 40.0, 0.8);
+        assert_eq!(kept(&[large, beside]), [0.9, 0.8]);
     }
 }
