@@ -19,6 +19,7 @@ pub mod report;
 mod smile;
 mod source;
 mod split;
+mod teachers;
 mod vary;
 
 pub use dataset::{Catalog, Dataset, Sample, Skipped, View, WIDE, last_component};
@@ -33,3 +34,4 @@ pub use recipe::{Loss, Preset, Recipe, Schedule};
 pub use record::{DataFacts, HeldOut, Measured, Record, SplitFacts};
 pub use smile::{Smiles, predict};
 pub use split::{Parts, Split};
+pub use teachers::Teachers;

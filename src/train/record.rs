@@ -35,6 +35,9 @@ pub struct Record {
     pub extra: Vec<DataFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_share: Option<f64>,
+    /// How the weights came about that training started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<BTreeMap<String, Value>>,
     #[serde(flatten)]
     pub result: Option<Measured>,
 }

@@ -11,6 +11,7 @@ use super::dataset::Sample;
 use super::error::Result;
 use super::fit::Task;
 use super::recipe::Loss;
+use super::teachers::Teachers;
 use super::vary::vary;
 use crate::model::{Classifier, Metadata};
 
@@ -19,12 +20,13 @@ pub struct Smiles {
     loss: Loss,
     metadata: Metadata,
     doubt: f32,
+    teachers: Option<(Teachers, f32)>,
 }
 
 impl Smiles {
     /// For networks that `metadata` describes.
     pub fn new(loss: Loss, metadata: Metadata) -> Self {
-        Self { loss, metadata, doubt: 0.0 }
+        Self { loss, metadata, doubt: 0.0, teachers: None }
     }
 
     /// Takes the share `doubt` of each label back in training and gives one half instead, since
@@ -32,50 +34,75 @@ impl Smiles {
     pub fn with_doubt(self, doubt: f32) -> Self {
         Self { doubt, ..self }
     }
+
+    /// Lets teachers see what the network sees in training, and replaces the share `trust` of each
+    /// label by the mean of their answers (distillation, Hinton et al. 2015; with the same variation
+    /// for both sides, Beyer et al. 2022).
+    pub fn with_teachers(self, teachers: Teachers, trust: f32) -> Self {
+        Self { teachers: Some((teachers, trust)), ..self }
+    }
+
+    /// What the network is to see: each picture as it is, or varied by its seed.
+    fn look<'a>(&self, samples: &[&'a Sample], seeds: Vec<Option<u64>>) -> Vec<Cow<'a, [u8]>> {
+        let [_, height, width] = self.metadata.architecture.input;
+        let see = |(sample, seed): (&&'a Sample, Option<u64>)| match seed {
+            Some(seed) if !sample.wide.is_empty() => {
+                vary(&sample.wide, [width, height], &mut ChaCha8Rng::seed_from_u64(seed)).into()
+            }
+            _ => sample.pixels[..].into(),
+        };
+        samples.par_iter().zip(seeds).map(see).collect()
+    }
+}
+
+/// What is expected of a batch of pictures.
+pub struct Wanted {
+    /// Of smiling; shape `(batch,)`.
+    probabilities: Tensor,
+    /// The labels.
+    smiling: Vec<bool>,
 }
 
 impl Task for Smiles {
     type Example = Sample;
-    /// Shape `(batch,)`: 1 for smiling, else 0.
-    type Targets = Tensor;
+    type Targets = Wanted;
 
     fn batch(
         &self,
         samples: &[&Sample],
         variation: Option<ChaCha8Rng>,
         device: &Device,
-    ) -> Result<(Tensor, Tensor)> {
+    ) -> Result<(Tensor, Wanted)> {
         let Metadata { scale, offset, ref architecture, .. } = self.metadata;
         let [channels, height, width] = architecture.input;
-        let doubt = if variation.is_some() { self.doubt } else { 0.0 };
-        let target = |sample: &&Sample| (1.0 - doubt) * f32::from(u8::from(sample.smiling)) + doubt / 2.0;
-        let targets: Vec<f32> = samples.iter().map(target).collect();
+        let training = variation.is_some();
+        let doubt = if training { self.doubt } else { 0.0 };
+        let smiling: Vec<bool> = samples.iter().map(|sample| sample.smiling).collect();
+        let label = |&smiling: &bool| (1.0 - doubt) * f32::from(u8::from(smiling)) + doubt / 2.0;
+        let mut wanted: Vec<f32> = smiling.iter().map(label).collect();
         let mut chance = variation;
-        let seeds: Vec<Option<u64>> =
-            samples.iter().map(|_| chance.as_mut().map(|chance| chance.random())).collect();
-        let pictures: Vec<Cow<[u8]>> = samples
-            .par_iter()
-            .zip(seeds)
-            .map(|(sample, seed)| match seed {
-                Some(seed) if !sample.wide.is_empty() => {
-                    vary(&sample.wide, [width, height], &mut ChaCha8Rng::seed_from_u64(seed)).into()
-                }
-                _ => sample.pixels[..].into(),
-            })
-            .collect();
+        let seeds = samples.iter().map(|_| chance.as_mut().map(|chance| chance.random())).collect();
+        let pictures = self.look(samples, seeds);
+        if let Some((teachers, trust)) = self.teachers.as_ref().filter(|_| training) {
+            for (wanted, answer) in wanted.iter_mut().zip(teachers.answers(&pictures)?) {
+                *wanted += trust * (answer - *wanted);
+            }
+        }
         let bytes = pictures.iter().flat_map(|picture| picture.iter());
         let values: Vec<f32> = bytes.map(|&byte| f32::from(byte) * scale + offset).collect();
+        let probabilities = Tensor::from_vec(wanted, samples.len(), device)?;
         Ok((
             Tensor::from_vec(values, (samples.len(), channels, height, width), device)?,
-            Tensor::from_vec(targets, samples.len(), device)?,
+            Wanted { probabilities, smiling },
         ))
     }
 
-    fn judge(&self, answers: &[Tensor], targets: &Tensor) -> Result<(Tensor, usize)> {
+    fn judge(&self, answers: &[Tensor], wanted: &Wanted) -> Result<(Tensor, usize)> {
         let logits = answers[0].squeeze(1)?;
-        let loss = self.loss.mean(&logits, targets)?;
-        let (logits, targets) = (logits.to_vec1::<f32>()?, targets.to_vec1::<f32>()?);
-        let right = logits.iter().zip(targets).filter(|(logit, target)| (**logit >= 0.0) == (*target > 0.5));
+        let loss = self.loss.mean(&logits, &wanted.probabilities)?;
+        let logits = logits.to_vec1::<f32>()?;
+        let right =
+            logits.iter().zip(&wanted.smiling).filter(|(logit, smiling)| (**logit >= 0.0) == **smiling);
         Ok((loss, right.count()))
     }
 }

@@ -18,11 +18,15 @@ pub fn vary(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> V
     let grey = pixels[..width * height] == pixels[width * height..][..width * height];
     // The same light for all three planes: each meets the same chance.
     let light = rng.clone();
+    let exposure = if chance(rng, 0.12) { rng.random_range(1.0..1.8) } else { 1.0 };
     for plane in pixels.chunks_exact_mut(width * height) {
         if !grey {
             augment::gain(plane, normal(rng, 0.08).exp());
         }
         augment::light(plane, width, &mut light.clone());
+        if exposure > 1.0 {
+            augment::gain(plane, exposure);
+        }
     }
     rng.set_word_pos(rng.get_word_pos() + 64);
     soften(&mut pixels, [width, height], rng);
@@ -49,11 +53,12 @@ pub fn vary(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> V
 /// Turned, shifted, scaled and mirrored.
 fn moved(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let size = [WIDE * width, WIDE * height];
-    let scale = log_uniform(rng, 0.75, 1.3);
+    // Mostly what a locator does; now and then a tight crop, or a loose one.
+    let scale = if chance(rng, 0.3) { log_uniform(rng, 0.6, 1.5) } else { log_uniform(rng, 0.8, 1.25) };
     let stretch = normal(rng, 0.05).exp();
     let placement = Placement {
         from: size.map(|side| side as f32 / 2.0),
-        to: [width, height].map(|side| side as f32 * (0.5 + normal(rng, 0.05))),
+        to: [width, height].map(|side| side as f32 * (0.5 + normal(rng, 0.06))),
         scale: [if rng.random() { scale } else { -scale } * stretch, scale],
         angle: normal(rng, 0.17),
     };

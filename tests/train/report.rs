@@ -46,6 +46,7 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         learning_rate: recipe.learning_rate,
         extra: vec![],
         extra_share: None,
+        init: None,
         result,
     }
 }

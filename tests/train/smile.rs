@@ -5,12 +5,16 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gstsmile::analysis::crop::{Cropper, Picture, Rect};
 use gstsmile::analysis::locate::face_square;
-use gstsmile::model::{Architecture, Block, FACE_VALUES, FaceMetadata, FaceWeights, Region, SmileWeights};
-use gstsmile::train::{Catalog, View, WIDE};
+use gstsmile::model::{
+    Architecture, Block, FACE_VALUES, FaceMetadata, FaceWeights, Metadata, Region, SmileWeights,
+};
+use gstsmile::train::{Catalog, Loss, Smiles, Task, Teachers, View, WIDE};
 use image::{ImageFormat, Rgb, RgbImage};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use tempfile::{TempDir, tempdir};
 
 use crate::pictures::{VIEW, encoded, put};
@@ -35,6 +39,9 @@ fn locator() -> FaceWeights {
     ]);
     FaceWeights { metadata: FaceMetadata::new(architecture), tensors }
 }
+
+/// A network whose answer is its bias.
+const CONSTANT: [Block; 2] = [Block::Flatten, Block::Dense { units: 1, relu: false }];
 
 /// A picture with a spot that makes a face of the box (28, 18), 24×32, and a smile or none below it.
 fn face(index: u32, smiling: bool) -> RgbImage {
@@ -132,6 +139,59 @@ fn faces_not_found_are_left_out_of_training_and_count_as_mistakes() {
     let results: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("e.json")).unwrap()).unwrap();
     assert_eq!(results["without_face"], 0);
+}
+
+#[test]
+fn teachers_replace_labels_in_training_only() {
+    let folder = faces(2);
+    let dataset = Catalog::open(&folder.path().join("faces")).unwrap().decode(VIEW, || {}).unwrap();
+    let samples: Vec<_> = dataset.samples.iter().collect();
+    let metadata = Metadata::new(Architecture { input: [3, 64, 64], blocks: CONSTANT.into() });
+    let teacher = |bias: f32| SmileWeights {
+        metadata: metadata.clone(),
+        tensors: HashMap::from([
+            ("1.weight".into(), Tensor::zeros((1, 3 * 64 * 64), DType::F32, &Device::Cpu).unwrap()),
+            ("1.bias".into(), Tensor::new(&[bias], &Device::Cpu).unwrap()),
+        ]),
+    };
+    // Sure of a smile and sure of none: one half on average.
+    let teachers = Teachers::new(vec![teacher(30.0), teacher(-30.0)]).unwrap();
+    let task = Smiles::new(Loss::CrossEntropy, metadata.clone()).with_teachers(teachers, 0.5);
+    // What an answer that fits the labels costs.
+    let cost = |variation: Option<ChaCha8Rng>| {
+        let (_, wanted) = task.batch(&samples, variation, &Device::Cpu).unwrap();
+        let logits: Vec<f32> = samples.iter().map(|sample| if sample.smiling { 3.0 } else { -3.0 }).collect();
+        let answers = [Tensor::from_vec(logits, (samples.len(), 1), &Device::Cpu).unwrap()];
+        let (loss, right) = task.judge(&answers, &wanted).unwrap();
+        assert_eq!(right, samples.len(), "right is what the label says");
+        loss.to_scalar::<f32>().unwrap()
+    };
+    // A target of 3/4 costs a quarter of the logit more than one of 1.
+    let label = (-3.0f32).exp().ln_1p();
+    assert!((cost(None) - label).abs() < 1e-5);
+    assert!((cost(Some(ChaCha8Rng::seed_from_u64(1))) - (label + 0.75)).abs() < 1e-5);
+}
+
+#[test]
+fn training_starts_from_other_weights() {
+    let folder = faces(8);
+    let train =
+        "--preset smile --data faces --face-model locator.safetensors --device cpu --epochs 1 --batch 8";
+    succeeded(&run(folder.path(), &format!("{train} --out first.safetensors")));
+    let options = "--init first.safetensors --seed 2 --learning-rate 1e-9 --out second.safetensors";
+    succeeded(&run(folder.path(), &format!("{train} {options}")));
+    let kernel = |name: &str| {
+        let weights = SmileWeights::read(&folder.path().join(name)).unwrap();
+        let record = weights.metadata.training.get("init").cloned();
+        (weights.tensors["1.conv.weight"].flatten_all().unwrap().to_vec1::<f32>().unwrap(), record)
+    };
+    let ((first, none), (second, record)) = (kernel("first.safetensors"), kernel("second.safetensors"));
+    assert!(first.iter().zip(&second).all(|(a, b)| (a - b).abs() < 1e-5));
+    assert!(none.is_none() && record.unwrap()["seed"] == 1, "the second tells of the first");
+
+    let output = run(folder.path(), &format!("{train} {options} --dense 7"));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && log.contains("first.safetensors is not the one"), "{log}");
 }
 
 #[test]

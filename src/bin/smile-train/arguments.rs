@@ -89,6 +89,9 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
     pub split_seed: u64,
 
+    /// Weights to start from, trained with the same network on other data
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    pub init: Option<PathBuf>,
     /// Network and recipe that the options below change
     #[arg(long, value_enum, default_value = "paper-deep", help_heading = "Network")]
     pub preset: Preset,

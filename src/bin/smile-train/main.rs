@@ -23,7 +23,16 @@ use gstsmile::train::Preset;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How many threads candle's own operations take.
+const CANDLE_THREADS: &str = "CANDLE_NUM_THREADS";
+
 fn main() -> ExitCode {
+    // Candle's threads spin while they wait for the small operations between our kernels: that takes
+    // more time than they save, and most of all from others on the machine.
+    if std::env::var_os(CANDLE_THREADS).is_none() {
+        // SAFETY: there is no other thread yet that could read the environment.
+        unsafe { std::env::set_var(CANDLE_THREADS, "1") };
+    }
     let cli = Cli::parse();
     let result = match (&cli.command, &cli.train) {
         (Some(Command::Eval(arguments)), _) => eval::run(arguments),

@@ -7,11 +7,11 @@ use std::time::Instant;
 use candle_core::Device;
 use serde_json::Value;
 
-use gstsmile::model::{Classifier, Describe, Metadata, Region, Weights};
+use gstsmile::model::{Classifier, Describe, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Record, Result,
-    Sample, Smiles, SplitFacts, Task, Trainer, View,
+    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Recipe, Record,
+    Result, Sample, Smiles, SplitFacts, Task, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -21,10 +21,11 @@ use crate::{command, limit_threads, print};
 pub const INTERRUPTED: u8 = 130;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 13] = [
+const FIXED: [(&str, &str); 14] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
+    ("/training/init", "--init"),
     ("/training/extra_share", "--extra-share"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),
@@ -49,6 +50,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     files.check_checkpoint(arguments.resume)?;
 
     let recipe = arguments.recipe();
+    let init = initial(arguments, &recipe)?;
     let loss = arguments.loss();
     let mut metadata = Metadata::new(recipe.architecture.clone());
     (metadata.region, metadata.margin) = arguments.region();
@@ -66,13 +68,17 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         .collect::<Result<_>>()?;
     let parts = arguments.split().parts(&dataset.labels());
     require_both_classes(&dataset, &parts)?;
-    let record = record(arguments, &dataset, &extra, &parts);
+    let mut record = record(arguments, &dataset, &extra, &parts);
+    record.init = init.as_ref().map(|weights| weights.metadata.training.clone());
     metadata.training = record.to_metadata();
 
     let task = Smiles::new(loss, metadata.clone()).with_doubt(arguments.preset.doubt());
     let trainer = match arguments.resume {
         true => files.resume(&metadata, recipe.epochs, task, &device)?,
-        false => Trainer::new(recipe, task, &device)?,
+        false => match init {
+            Some(weights) => Trainer::from_tensors(recipe, task, weights.tensors, &device)?,
+            None => Trainer::new(recipe, task, &device)?,
+        },
     };
     let held_out = match arguments.validation_fraction > 0.0 {
         // The test part stays untouched while options are chosen.
@@ -82,6 +88,20 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let training = dataset.select(&parts.training);
     let extra: Vec<&Sample> = extra.iter().flat_map(|dataset| &dataset.samples).collect();
     Session { arguments, files, training, extra, held_out, record, metadata, trainer, device }.run()
+}
+
+/// The weights to start from.
+fn initial(arguments: &TrainArguments, recipe: &Recipe) -> Result<Option<SmileWeights>> {
+    let Some(path) = &arguments.init else { return Ok(None) };
+    let weights = SmileWeights::read(path)?;
+    match weights.metadata.architecture == recipe.architecture {
+        true => Ok(Some(weights)),
+        false => Err(Error::Mismatch(format!(
+            "--init: the network in {} is not the one of --preset, --filters and --dense; \
+             `smile-train info` prints what it is",
+            path.display()
+        ))),
+    }
 }
 
 /// A training run with everything that it needs.
@@ -294,6 +314,7 @@ fn record(arguments: &TrainArguments, dataset: &Dataset, extra: &[Dataset], part
         learning_rate: recipe.learning_rate,
         extra: extra.iter().map(DataFacts::of).collect(),
         extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
+        init: None,
         result: None,
     }
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::simd::Isa;
 use super::slice_of;
-use sample::{Backward, Forward, Geometry, ParameterGradients};
+use sample::{Backward, Forward, Geometry, Pack, PackRows, ParameterGradients};
 
 /// What a convolution does besides convolving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,7 @@ impl CustomOp3 for Conv2d {
         let samples = x.len() / geometry.input_len();
         let mut output = vec![0.0; samples * geometry.output_len()];
         let mut origins = vec![0; output.len()];
+        let kernel = &self.isa.dispatch(Pack { geometry, kernel });
         let groups = x
             .par_chunks(GROUP * geometry.input_len())
             .zip(output.par_chunks_mut(GROUP * geometry.output_len()))
@@ -151,6 +152,7 @@ impl CustomOp3 for Conv2d {
         let x_values = super::values_of(&x_storage, x_layout)?;
         let kernel_values = super::values_of(&kernel_storage, kernel_layout)?;
         let gradient_values = super::values_of(&gradient_storage, gradient_layout)?;
+        let kernel_rows = &self.isa.dispatch(PackRows { geometry, kernel: kernel_values });
         let mut input_gradient = vec![0.0; x_values.len()];
         let parts: Vec<ParameterGradients> = x_values
             .par_chunks(GROUP * geometry.input_len())
@@ -158,11 +160,10 @@ impl CustomOp3 for Conv2d {
             .zip(gradient_values.par_chunks(GROUP * geometry.output_len()))
             .zip(origins.par_chunks(GROUP * geometry.output_len()))
             .map(|(((input, input_gradient), output_gradient), origins)| {
-                let kernel = kernel_values;
                 self.isa.dispatch(Backward {
                     geometry,
                     input,
-                    kernel,
+                    kernel: kernel_rows,
                     origins,
                     output_gradient,
                     input_gradient,
@@ -177,7 +178,8 @@ impl CustomOp3 for Conv2d {
             }
             total
         };
-        let kernel_gradient = Tensor::from_vec(sum(|part| &part.kernel), kernel.shape(), x.device())?;
+        let kernel_gradient = kernel_rows.unpack(&sum(|part| &part.kernel));
+        let kernel_gradient = Tensor::from_vec(kernel_gradient, kernel.shape(), x.device())?;
         let bias_gradient = Tensor::from_vec(sum(|part| &part.bias), bias.shape(), x.device())?;
         let input_gradient = Tensor::from_vec(input_gradient, x.shape(), x.device())?;
         Ok((Some(input_gradient), Some(kernel_gradient), Some(bias_gradient)))

@@ -57,11 +57,29 @@ impl Geometry {
 /// Marks an output that ReLU cut to zero; smaller numbers say which pixel of the pooled square won.
 const CUT: u8 = u8::MAX;
 
+/// Lays out a kernel (filters × channels × size × size) for [`Forward`].
+pub(super) struct Pack<'a> {
+    pub geometry: Geometry,
+    pub kernel: &'a [f32],
+}
+
+impl WithSimd for Pack<'_> {
+    type Output = PackedKernel;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> PackedKernel {
+        let Geometry { channels, filters, kernel: size, .. } = self.geometry;
+        PackedKernel::new::<S>([filters, channels, size], |filter, channel, row, column| {
+            self.kernel[((filter * channels + channel) * size + row) * size + column]
+        })
+    }
+}
+
 /// Outputs of some samples, one after the other, and for each output where it came from.
 pub(super) struct Forward<'a> {
     pub geometry: Geometry,
     pub input: &'a [f32],
-    pub kernel: &'a [f32],
+    pub kernel: &'a PackedKernel,
     pub bias: &'a [f32],
     pub output: &'a mut [f32],
     pub origins: &'a mut [u8],
@@ -72,11 +90,8 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let geometry = self.geometry;
-        let Geometry { channels, filters, kernel: size, .. } = geometry;
-        let kernel = PackedKernel::new::<S>([filters, channels, size], |filter, channel, row, column| {
-            self.kernel[((filter * channels + channel) * size + row) * size + column]
-        });
+        let Self { geometry, kernel, .. } = self;
+        let Geometry { channels, filters, .. } = geometry;
         let [_, width] = geometry.convolved();
         let [pooled_height, pooled_width] = geometry.pooled();
         let row_len = geometry.row_len(channels);
@@ -100,7 +115,7 @@ impl WithSimd for Forward<'_> {
             for (y, (pixels, origins)) in lines.enumerate() {
                 for (row, output) in rows.chunks_exact_mut(width * kernel.padded_filters).enumerate() {
                     let first = (y * geometry.pool + row) * geometry.stride * row_len;
-                    convolve_row(simd, &kernel, &padded[first..], row_len, geometry.stride, output);
+                    convolve_row(simd, kernel, &padded[first..], row_len, geometry.stride, output);
                 }
                 pool_row(&geometry, &rows, kernel.padded_filters, self.bias, pixels, origins);
             }
@@ -159,6 +174,21 @@ fn pool_row(
 /// Filters that are pooled at a time.
 const BLOCK: usize = 32;
 
+/// Lays out a kernel (filters × channels × size × size) for [`Backward`].
+pub(super) struct PackRows<'a> {
+    pub geometry: Geometry,
+    pub kernel: &'a [f32],
+}
+
+impl WithSimd for PackRows<'_> {
+    type Output = KernelRows;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> KernelRows {
+        KernelRows::new::<S>(self.geometry, self.kernel)
+    }
+}
+
 /// Gradients of some samples with respect to input, kernel and bias.
 ///
 /// Pooling lets the gradient through to one pixel in four and ReLU to fewer, so the products are
@@ -166,7 +196,7 @@ const BLOCK: usize = 32;
 pub(super) struct Backward<'a> {
     pub geometry: Geometry,
     pub input: &'a [f32],
-    pub kernel: &'a [f32],
+    pub kernel: &'a KernelRows,
     pub origins: &'a [u8],
     pub output_gradient: &'a [f32],
     pub input_gradient: &'a mut [f32],
@@ -174,7 +204,7 @@ pub(super) struct Backward<'a> {
 
 /// Sums over the samples of a [`Backward`].
 pub(super) struct ParameterGradients {
-    /// Filters × channels × size × size.
+    /// Laid out as [`KernelRows`].
     pub kernel: Vec<f32>,
     pub bias: Vec<f32>,
 }
@@ -184,11 +214,9 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> ParameterGradients {
-        let geometry = self.geometry;
-        let Geometry { channels, height, width, filters, kernel: size, .. } = geometry;
-        let taps = KernelRows { geometry, row_len: (size * channels).next_multiple_of(S::F32_LANES) };
-        let kernel = taps.pack(self.kernel);
-        let mut kernel_gradient = vec![0.0; kernel.len()];
+        let Self { geometry, kernel: taps, .. } = self;
+        let Geometry { channels, height, width, filters, .. } = geometry;
+        let mut kernel_gradient = vec![0.0; taps.values.len()];
         let mut bias_gradient = vec![0.0; filters];
         // A vector may reach past the last pixel.
         let mut padded = vec![0.0; geometry.padded_len(channels) + S::F32_LANES];
@@ -208,9 +236,9 @@ impl WithSimd for Backward<'_> {
             layout::pad_planes(input, shape, geometry.padding(), &mut padded);
             padded_gradient.fill(0.0);
             for first in (0..pooled_height).step_by(band) {
-                terms.collect(first..(first + band).min(pooled_height), gradient, origins, &taps);
-                terms.add_to_kernel(simd, &taps, &padded, &mut kernel_gradient);
-                terms.add_to_input(simd, &taps, &kernel, &mut padded_gradient);
+                terms.collect(first..(first + band).min(pooled_height), gradient, origins, taps);
+                terms.add_to_kernel(simd, taps, &padded, &mut kernel_gradient);
+                terms.add_to_input(simd, taps, &mut padded_gradient);
             }
             for (sum, plane) in bias_gradient.iter_mut().zip(0..filters) {
                 let area = gradient.len() / filters;
@@ -219,25 +247,32 @@ impl WithSimd for Backward<'_> {
             }
             layout::unpad_planes(&padded_gradient, shape, geometry.padding(), input_gradient);
         }
-        ParameterGradients { kernel: taps.unpack(&kernel_gradient), bias: bias_gradient }
+        ParameterGradients { kernel: kernel_gradient, bias: bias_gradient }
     }
 }
 
 /// Kernel rows laid out like the input's: kernel row × filter × (kernel column × channel), the
 /// latter padded to `row_len` values.
-struct KernelRows {
+pub(super) struct KernelRows {
     geometry: Geometry,
     row_len: usize,
+    values: Vec<f32>,
 }
 
 impl KernelRows {
-    fn pack(&self, kernel: &[f32]) -> Vec<f32> {
-        let mut packed = vec![0.0; self.geometry.kernel * self.geometry.filters * self.row_len];
-        self.for_each(|row, plane| packed[row] = kernel[plane]);
-        packed
+    #[inline(always)]
+    fn new<S: Simd>(geometry: Geometry, kernel: &[f32]) -> Self {
+        let Geometry { channels, filters, kernel: size, .. } = geometry;
+        let row_len = (size * channels).next_multiple_of(S::F32_LANES);
+        let mut rows = Self { geometry, row_len, values: Vec::new() };
+        let mut values = vec![0.0; size * filters * row_len];
+        rows.for_each(|row, plane| values[row] = kernel[plane]);
+        rows.values = values;
+        rows
     }
 
-    fn unpack(&self, rows: &[f32]) -> Vec<f32> {
+    /// Values in this layout as filters × channels × size × size.
+    pub fn unpack(&self, rows: &[f32]) -> Vec<f32> {
         let Geometry { channels, filters, kernel, .. } = self.geometry;
         let mut planes = vec![0.0; filters * channels * kernel * kernel];
         self.for_each(|row, plane| planes[plane] = rows[row]);
@@ -351,9 +386,9 @@ impl Terms {
     }
 
     #[inline(always)]
-    fn add_to_input<S: Simd>(&self, simd: S, taps: &KernelRows, kernel: &[f32], padded: &mut [f32]) {
+    fn add_to_input<S: Simd>(&self, simd: S, taps: &KernelRows, padded: &mut [f32]) {
         let Geometry { channels, filters, .. } = taps.geometry;
-        for (row, kernel) in kernel.chunks_exact(filters * taps.row_len).enumerate() {
+        for (row, kernel) in taps.values.chunks_exact(filters * taps.row_len).enumerate() {
             let padded = &mut padded[row * taps.geometry.row_len(channels)..];
             for (pixel, &place) in self.places.iter().enumerate() {
                 let place = place as usize;
