@@ -71,25 +71,24 @@ impl Architecture {
     }
 
     /// A network that finds faces in grey pictures whose longer side is `side`, with a head at each
-    /// of the strides 8, 16 and 32, which see 49, 105 and 217 pixels around them. Its filters:
-    /// before the first pooling, before the second, up to the first head, and after it. The picture
-    /// is a sixteenth of its size after the first convolution, so that little is spent where it is
-    /// large.
-    pub fn face(side: usize, [first, second, third, fourth]: [usize; 4]) -> Self {
+    /// of the strides 8, 16 and 32, which see 41, 97 and 209 pixels around them. `filters` are those
+    /// of the first four convolutions; the rest has as many as the last of them. The picture is a
+    /// sixteenth of its size after the first convolution, so that little is spent where it is large.
+    pub fn face(side: usize, [first, second, third, rest]: [usize; 4]) -> Self {
         let conv =
             |filters, stride, norm, pool| Block::Conv { filters, kernel: 3, stride, norm, relu: true, pool };
         let head = Block::Head { filters: FACE_VALUES };
         let blocks = vec![
             conv(first, 2, true, true),
-            conv(second, 1, true, true),
-            conv(third, 1, true, false),
-            conv(third, 1, true, false),
+            conv(second, 1, true, false),
+            conv(third, 1, true, true),
+            conv(rest, 1, true, false),
             head,
-            conv(fourth, 1, false, true),
-            conv(fourth, 1, true, false),
+            conv(rest, 1, false, true),
+            conv(rest, 1, true, false),
             head,
-            conv(fourth, 1, false, true),
-            conv(fourth, 1, true, false),
+            conv(rest, 1, false, true),
+            conv(rest, 1, true, false),
             head,
         ];
         Self { input: [1, side, side], blocks }

@@ -33,5 +33,5 @@ pub use output::{beside, check_file, check_folder, write};
 pub use recipe::{Loss, Preset, Recipe, Schedule};
 pub use record::{DataFacts, HeldOut, Measured, Record, SplitFacts};
 pub use smile::{Smiles, predict};
-pub use split::{Parts, Split};
+pub use split::{Fold, Parts, Split};
 pub use teachers::Teachers;

@@ -27,7 +27,7 @@ fn genki_splits_as_in_the_paper() {
     assert_eq!(dataset.samples[3999].name, "files/file4000.jpg");
     let labels = dataset.labels();
     for seed in 1..=5 {
-        let split = Split { seed, test_fraction: 0.2, validation_fraction: 0.0 };
+        let split = Split { seed, test_fraction: 0.2, validation_fraction: 0.0, fold: None };
         let facts = SplitFacts::new(split, &labels, &split.parts(&labels));
         assert_eq!((facts.test, facts.training), ([368, 432], [1470, 1730]));
     }

@@ -29,7 +29,7 @@ fn history(epochs: usize) -> Vec<EpochResult> {
 
 fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Record {
     let recipe = Preset::PaperDeep.recipe();
-    let split = Split { seed: 1, test_fraction: 0.2, validation_fraction: 0.0 };
+    let split = Split { seed: 1, test_fraction: 0.2, validation_fraction: 0.0, fold: None };
     let labels = dataset.labels();
     Record {
         command: "smile-train --data faces --out smile.safetensors".into(),

@@ -44,6 +44,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Trains once for each part of a data set that is left out, and measures on all of them
+    CrossValidate(CrossValidateArguments),
     /// Measures weights on a data set
     Eval(EvalArguments),
     /// Finds the faces in pictures and writes their boxes
@@ -143,6 +145,26 @@ pub struct TrainArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct CrossValidateArguments {
+    /// Parts of the data set, each of which is left out once; --test-fraction doesn't count
+    #[arg(long, value_name = "N", default_value = "4", value_parser = RangedU64ValueParser::<usize>::new().range(2..=100))]
+    pub folds: usize,
+    /// What to measure on: the part left out, or the validation part (--validation-fraction) of the
+    /// others, to choose options by
+    #[arg(long, value_enum, default_value = "test", value_name = "PART")]
+    pub measure_on: Measured,
+    /// As for training, but --out is the folder for weights, predictions.csv and results.json
+    #[command(flatten)]
+    pub train: TrainArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measured {
+    Test,
+    Validation,
+}
+
+#[derive(Debug, Args)]
 pub struct EvalArguments {
     /// Weights file
     #[arg(long, value_name = "FILE")]
@@ -162,6 +184,9 @@ pub struct EvalArguments {
     /// With a face locator's weights: write the frames that it is measured on here, with truth.csv
     #[arg(long, value_name = "DIR")]
     pub frames: Option<PathBuf>,
+    /// With a face locator's weights: score from which on there is a face, if not what they say
+    #[arg(long, value_name = "X", value_parser = score)]
+    pub threshold: Option<f32>,
     /// Part of each picture to look at, if not what the weights say
     #[arg(long, value_enum)]
     pub region: Option<RegionArgument>,
@@ -256,6 +281,7 @@ impl TrainArguments {
             seed: self.split_seed,
             test_fraction: self.test_fraction,
             validation_fraction: self.validation_fraction,
+            fold: None,
         }
     }
 

@@ -20,7 +20,7 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
         train::check_file(path)?;
     }
     if let Ok(weights) = FaceWeights::read(&arguments.model) {
-        return eval_face::run(arguments, &weights);
+        return eval_face::run(arguments, weights);
     }
     let weights = Weights::read(&arguments.model)?;
     let mut classifier = Classifier::new(&weights, &arguments.device.open()?)?;
@@ -118,7 +118,7 @@ fn predictions(samples: &[&Sample], probabilities: &[f32], threshold: f32) -> St
 }
 
 /// A field of a CSV file (RFC 4180).
-fn field(text: &str) -> String {
+pub fn field(text: &str) -> String {
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.into(),

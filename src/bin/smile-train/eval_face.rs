@@ -17,7 +17,10 @@ use crate::arguments::{EvalArguments, Part};
 use crate::{face, print};
 
 /// Measures as told.
-pub fn run(arguments: &EvalArguments, weights: &FaceWeights) -> Result<ExitCode> {
+pub fn run(arguments: &EvalArguments, mut weights: FaceWeights) -> Result<ExitCode> {
+    if let Some(threshold) = arguments.threshold {
+        weights.metadata.threshold = threshold;
+    }
     if let Some(folder) = &arguments.frames {
         train::check_folder(folder)?;
         std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
@@ -35,7 +38,7 @@ pub fn run(arguments: &EvalArguments, weights: &FaceWeights) -> Result<ExitCode>
             indices.into_iter().map(|index| &data.pictures[index]).collect()
         }
     };
-    let mut results = measure(arguments, weights, &pictures)?;
+    let mut results = measure(arguments, &weights, &pictures)?;
     // Frames come in the order in which threads were done with them.
     results.sort_by(|a, b| a.0.cmp(&b.0));
     let tallies = train::tally(results.iter().map(|(_, truth, boxes)| (truth, &boxes[..])));

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod command;
+mod cross_validate;
 mod eval;
 mod eval_face;
 mod face;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let result = match (&cli.command, &cli.train) {
+        (Some(Command::CrossValidate(arguments)), _) => cross_validate::run(arguments),
         (Some(Command::Eval(arguments)), _) => eval::run(arguments),
         (Some(Command::Info(arguments)), _) => info::run(arguments),
         (Some(Command::Locate(arguments)), _) => locate::run(arguments),

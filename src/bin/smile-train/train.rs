@@ -11,7 +11,7 @@ use gstsmile::model::{Classifier, Describe, Metadata, Region, SmileWeights, Weig
 use gstsmile::train::report::Report;
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Recipe, Record,
-    Result, Sample, Smiles, SplitFacts, Task, Trainer, View,
+    Result, Sample, Smiles, Split, SplitFacts, Task, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -21,7 +21,7 @@ use crate::{command, limit_threads, print};
 pub const INTERRUPTED: u8 = 130;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 14] = [
+const FIXED: [(&str, &str); 15] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
@@ -29,6 +29,7 @@ const FIXED: [(&str, &str); 14] = [
     ("/training/extra_share", "--extra-share"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),
+    ("/training/split/fold", "--folds"),
     ("/training/split/test_fraction", "--test-fraction"),
     ("/training/split/validation_fraction", "--validation-fraction"),
     ("/training/seed", "--seed"),
@@ -40,54 +41,41 @@ const FIXED: [(&str, &str); 14] = [
 
 /// Trains as told.
 pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
+    let started = Instant::now();
     limit_threads(arguments.threads);
-    let device = arguments.device.open()?;
-    let files = Files::new(&arguments.out);
     train::check_file(&arguments.out)?;
     if let Some(folder) = &arguments.report {
         train::check_folder(folder)?;
     }
+    let files = Files::new(&arguments.out);
     files.check_checkpoint(arguments.resume)?;
-
-    let recipe = arguments.recipe();
-    let init = initial(arguments, &recipe)?;
-    let loss = arguments.loss();
-    let mut metadata = Metadata::new(recipe.architecture.clone());
-    (metadata.region, metadata.margin) = arguments.region();
-    metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
-    let locator = match metadata.region {
-        Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
-        _ => None,
-    };
-    let view = View { wide: arguments.preset.varies(), ..View::of(&metadata, locator.as_ref()) };
-    let dataset = terminal::read_data(&arguments.data, view)?;
-    let extra: Vec<Dataset> = arguments
-        .extra
-        .iter()
-        .map(|path| terminal::read_data(path, View { locator: None, ..view }))
-        .collect::<Result<_>>()?;
-    let parts = arguments.split().parts(&dataset.labels());
-    require_both_classes(&dataset, &parts)?;
-    let mut record = record(arguments, &dataset, &extra, &parts);
-    record.init = init.as_ref().map(|weights| weights.metadata.training.clone());
-    metadata.training = record.to_metadata();
-
-    let task = Smiles::new(loss, metadata.clone()).with_doubt(arguments.preset.doubt());
-    let trainer = match arguments.resume {
-        true => files.resume(&metadata, recipe.epochs, task, &device)?,
-        false => match init {
-            Some(weights) => Trainer::from_tensors(recipe, task, weights.tensors, &device)?,
-            None => Trainer::new(recipe, task, &device)?,
-        },
-    };
-    let held_out = match arguments.validation_fraction > 0.0 {
-        // The test part stays untouched while options are chosen.
-        true => (HeldOut::Validation, dataset.select(&parts.validation)),
-        false => (HeldOut::Test, dataset.select(&parts.test)),
-    };
-    let training = dataset.select(&parts.training);
-    let extra: Vec<&Sample> = extra.iter().flat_map(|dataset| &dataset.samples).collect();
-    Session { arguments, files, training, extra, held_out, record, metadata, trainer, device }.run()
+    let material = Material::read(arguments)?;
+    // The test part stays untouched while options are chosen.
+    let part = if arguments.validation_fraction > 0.0 { HeldOut::Validation } else { HeldOut::Test };
+    let mut session = Session::new(arguments, &material, arguments.split(), part, files)?;
+    let mut watch = Watch::new(terminal::catch_interrupts()?);
+    let outcome = session.train(&mut watch, arguments.resume)?;
+    let (weights, probabilities) = session.finish(outcome, &arguments.out)?;
+    if outcome == Outcome::Interrupted {
+        return Ok(session.interrupted());
+    }
+    if let Some(folder) = &arguments.report {
+        let report = Report {
+            record: &session.record,
+            history: session.trainer.history(),
+            held_out: &session.held_out,
+            probabilities: &probabilities,
+            metadata: &weights.metadata,
+        };
+        report.write(folder)?;
+    }
+    if let Some(measured) = &session.record.result {
+        print(&train::report::confusion_text(measured.measured_on.name(), &measured.confusion));
+    }
+    let report = arguments.report.as_ref();
+    let report = report.map_or(String::new(), |folder| format!(", report in {}", folder.display()));
+    eprintln!("weights in {}{report}; {}", arguments.out.display(), terminal::duration(started));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The weights to start from.
@@ -104,74 +92,132 @@ fn initial(arguments: &TrainArguments, recipe: &Recipe) -> Result<Option<SmileWe
     }
 }
 
-/// A training run with everything that it needs.
-struct Session<'a> {
+/// What training learns from, whatever is left out.
+pub struct Material {
+    metadata: Metadata,
+    pub dataset: Dataset,
+    extra: Vec<Dataset>,
+    init: Option<SmileWeights>,
+    device: Device,
+}
+
+impl Material {
+    /// Reads the data sets and the weights to start from.
+    pub fn read(arguments: &TrainArguments) -> Result<Self> {
+        let device = arguments.device.open()?;
+        let recipe = arguments.recipe();
+        let init = initial(arguments, &recipe)?;
+        let mut metadata = Metadata::new(recipe.architecture);
+        (metadata.region, metadata.margin) = arguments.region();
+        metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
+        let locator = match metadata.region {
+            Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
+            _ => None,
+        };
+        let view = View { wide: arguments.preset.varies(), ..View::of(&metadata, locator.as_ref()) };
+        let dataset = terminal::read_data(&arguments.data, view)?;
+        let read = |path: &PathBuf| terminal::read_data(path, View { locator: None, ..view });
+        let extra = arguments.extra.iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { metadata, dataset, extra, init, device })
+    }
+}
+
+/// The training of one network.
+pub struct Session<'a> {
     arguments: &'a TrainArguments,
     files: Files,
     training: Vec<&'a Sample>,
     extra: Vec<&'a Sample>,
-    /// The part that is measured on.
-    held_out: (HeldOut, Vec<&'a Sample>),
+    /// What is measured on.
+    pub held_out: Vec<&'a Sample>,
+    part: HeldOut,
     record: Record,
     metadata: Metadata,
     trainer: Trainer<Smiles>,
     device: Device,
 }
 
-impl Session<'_> {
-    fn run(mut self) -> Result<ExitCode> {
-        let started = Instant::now();
-        let stop = terminal::catch_interrupts()?;
-        let (part, held_out) = (self.held_out.0, &self.held_out.1);
+impl<'a> Session<'a> {
+    /// A network that learns from the training part of `split` and is measured on `part`.
+    pub fn new(
+        arguments: &'a TrainArguments,
+        material: &'a Material,
+        split: Split,
+        part: HeldOut,
+        files: Files,
+    ) -> Result<Self> {
+        let Material { dataset, extra, init, device, .. } = material;
+        let parts = split.parts(&dataset.labels());
+        require_both_classes(dataset, &parts)?;
+        let mut metadata = material.metadata.clone();
+        let mut record = record(arguments, dataset, extra, split, &parts);
+        record.init = init.as_ref().map(|weights| weights.metadata.training.clone());
+        metadata.training = record.to_metadata();
+        let recipe = arguments.recipe();
+        let task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
+        let trainer = match (arguments.resume && files.checkpoint.is_file(), init) {
+            (true, _) => files.resume(&metadata, recipe.epochs, task, device)?,
+            (false, Some(weights)) => Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?,
+            (false, None) => Trainer::new(recipe, task, device)?,
+        };
+        let held_out = match part {
+            HeldOut::Validation => dataset.select(&parts.validation),
+            HeldOut::Test => dataset.select(&parts.test),
+        };
+        let training = dataset.select(&parts.training);
+        let extra = extra.iter().flat_map(|dataset| &dataset.samples).collect();
+        let device = device.clone();
+        Ok(Self { arguments, files, training, extra, held_out, part, record, metadata, trainer, device })
+    }
+
+    /// The facts that the weights will hold, without the result.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Trains until done or interrupted.
+    pub fn train(&mut self, watch: &mut Watch, resumed: bool) -> Result<Outcome> {
         eprintln!(
             "training on {}, measuring on {} {} pictures; seed {}, split seed {}",
             self.training.len(),
-            held_out.len(),
-            part.name(),
+            self.held_out.len(),
+            self.part.name(),
             self.arguments.seed,
             self.arguments.split_seed
         );
-        if !self.arguments.resume {
+        if !resumed {
             // An older checkpoint must not be taken for one of this run.
             self.files.remove_checkpoint();
         }
         self.files.write_facts(&self.metadata)?;
-        let mut watch = Watch::new(stop);
-        let [training, seen] = [&self.training, held_out].map(|samples| with_face(samples));
+        let [training, seen] = [&self.training, &self.held_out].map(|samples| with_face(samples));
         let extra_share = self.arguments.extra_share;
         let examples = Examples { extra: &self.extra, extra_share, ..Examples::new(&training, &seen) };
-        let outcome = self.trainer.run(&examples, Some(&self.files.checkpoint), &mut watch);
+        let outcome = self.trainer.run(&examples, Some(&self.files.checkpoint), watch);
         watch.finish();
         let outcome = outcome?;
         if self.trainer.history().last().is_some_and(|last| !last.loss.is_finite()) {
             eprintln!("the loss is no number any more: training came apart; try a smaller --learning-rate");
         }
+        Ok(outcome)
+    }
+
+    /// Measures and writes the weights; gives them with their answers to what is held out.
+    pub fn finish(&mut self, outcome: Outcome, out: &Path) -> Result<(Weights, Vec<f32>)> {
         if outcome == Outcome::Interrupted {
             self.record.interrupted_after = Some(self.trainer.history().len());
         }
         let (weights, probabilities) = self.measure()?;
-        weights.write(&self.arguments.out)?;
-        if outcome == Outcome::Interrupted {
-            return Ok(self.interrupted());
+        weights.write(out)?;
+        if outcome == Outcome::Finished {
+            self.files.remove_checkpoint();
         }
-        self.files.remove_checkpoint();
-        if let Some(folder) = &self.arguments.report {
-            let report = Report {
-                record: &self.record,
-                history: self.trainer.history(),
-                held_out: &self.held_out.1,
-                probabilities: &probabilities,
-                metadata: &weights.metadata,
-            };
-            report.write(folder)?;
-        }
-        self.finished(started);
-        Ok(ExitCode::SUCCESS)
+        Ok((weights, probabilities))
     }
 
     /// The weights with their full record, and their answers to the held-out pictures.
     fn measure(&mut self) -> Result<(Weights, Vec<f32>)> {
-        let (part, held_out) = &self.held_out;
+        let (part, held_out) = (self.part, &self.held_out);
         let mut weights = Weights { metadata: self.metadata.clone(), tensors: self.trainer.tensors()? };
         let mut probabilities = Vec::new();
         if !held_out.is_empty() {
@@ -180,13 +226,13 @@ impl Session<'_> {
             };
             probabilities = predict(&weights)?;
             // The test part must not choose anything, this neither.
-            if self.arguments.temperature.is_none() && *part == HeldOut::Validation {
+            if self.arguments.temperature.is_none() && part == HeldOut::Validation {
                 weights.metadata.temperature = train::best_temperature(held_out, &probabilities);
                 probabilities = predict(&weights)?;
                 eprintln!("temperature fitted to the validation part: {:.3}", weights.metadata.temperature);
             }
             let confusion = Confusion::count(held_out, &probabilities, weights.metadata.threshold);
-            self.record.result = Some(Measured::new(*part, confusion));
+            self.record.result = Some(Measured::new(part, confusion));
         }
         weights.metadata.training = self.record.to_metadata();
         Ok((weights, probabilities))
@@ -200,16 +246,6 @@ impl Session<'_> {
             self.arguments.out.display()
         );
         ExitCode::from(INTERRUPTED)
-    }
-
-    fn finished(&self, started: Instant) {
-        if let Some(measured) = &self.record.result {
-            let part = measured.measured_on.name();
-            print(&train::report::confusion_text(part, &measured.confusion));
-        }
-        let report = self.arguments.report.as_ref();
-        let report = report.map_or(String::new(), |folder| format!(", report in {}", folder.display()));
-        eprintln!("weights in {}{report}; {}", self.arguments.out.display(), terminal::duration(started));
     }
 }
 
@@ -297,14 +333,20 @@ fn with_face<'a>(samples: &[&'a Sample]) -> Vec<&'a Sample> {
     samples.iter().copied().filter(|sample| !sample.pixels.is_empty()).collect()
 }
 
-fn record(arguments: &TrainArguments, dataset: &Dataset, extra: &[Dataset], parts: &Parts) -> Record {
+fn record(
+    arguments: &TrainArguments,
+    dataset: &Dataset,
+    extra: &[Dataset],
+    split: Split,
+    parts: &Parts,
+) -> Record {
     let recipe = arguments.recipe();
     Record {
         command: command::recorded(),
         version: env!("CARGO_PKG_VERSION").into(),
         preset: arguments.preset,
         data: DataFacts::of(dataset),
-        split: SplitFacts::new(arguments.split(), &dataset.labels(), parts),
+        split: SplitFacts::new(split, &dataset.labels(), parts),
         seed: recipe.seed,
         epochs: recipe.epochs,
         interrupted_after: None,

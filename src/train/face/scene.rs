@@ -30,10 +30,8 @@ const HEIGHTS: [f32; 2] = [12.0, 190.0];
 impl Stock<'_> {
     /// A scene that shows `main`, a picture with or without a face, among other things.
     pub fn scene(&self, main: &Picture, size: [usize; 2], rng: &mut ChaCha8Rng) -> Scene {
-        if let Some(face) = main.face
-            && chance(rng, 0.25)
-        {
-            return Scene::portrait(main, face, size, rng);
+        if chance(rng, if main.face.is_some() { 0.25 } else { 0.5 }) {
+            return Scene::picture(main, size, rng);
         }
         // Frames of other shapes are filled up to what the network wants, and small ones not enlarged.
         let [width, height] = match chance(rng, 0.3) {
@@ -171,10 +169,13 @@ fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
 }
 
 impl Scene {
-    /// A picture with a face as it is, or cut more tightly: all there is to see.
-    fn portrait(picture: &Picture, face: Face, size: [usize; 2], rng: &mut ChaCha8Rng) -> Self {
+    /// A picture as it is, or cut more tightly around its face: all there is to see.
+    fn picture(picture: &Picture, size: [usize; 2], rng: &mut ChaCha8Rng) -> Self {
         let bounds = picture.grey.bounds();
-        let clip = if rng.random() { bounds } else { around(face.rect, bounds, rng) };
+        let clip = match picture.face {
+            Some(face) if rng.random() => around(face.rect, bounds, rng),
+            _ => bounds,
+        };
         let [width, height] = size.map(|side| side as f32);
         let scale = (width / clip.width).min(height / clip.height) * rng.random_range(0.4..1.0);
         let pixels = |length: f32, most: usize| ((length * scale).round() as usize).clamp(1, most);
@@ -187,7 +188,9 @@ impl Scene {
         };
         let mut scene = Self { plane, faces: Vec::new(), unclear: Vec::new() };
         picture.grey.draw(&mut scene.plane, &placement, Rect { x: -1e4, y: -1e4, width: 2e4, height: 2e4 });
-        scene.add(face, &placement);
+        if let Some(face) = picture.face {
+            scene.add(face, &placement);
+        }
         scene.expose(rng);
         scene.plane = scene.plane.padded(size);
         scene

@@ -1,0 +1,208 @@
+//! Cross-validation: every picture is judged by a network that never saw it.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+
+use gstsmile::model::{Classifier, SmileWeights};
+use gstsmile::train::{self, Confusion, Error, Fold, HeldOut, Outcome, Result, Sample, Split};
+
+use crate::arguments::{CrossValidateArguments, Measured};
+use crate::eval::field;
+use crate::terminal::{self, Watch};
+use crate::train::{Files, INTERRUPTED, Material, Session};
+use crate::{command, limit_threads, print};
+
+/// The answers of one fold's network.
+struct Answers<'a> {
+    fold: usize,
+    samples: Vec<&'a Sample>,
+    probabilities: Vec<f32>,
+    threshold: f32,
+}
+
+/// Trains and measures as told.
+pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
+    let started = Instant::now();
+    let train = &arguments.train;
+    limit_threads(train.threads);
+    if arguments.measure_on == Measured::Validation && train.validation_fraction == 0.0 {
+        return Err(Error::Mismatch(
+            "--measure-on validation: there is no validation part; cut one with --validation-fraction 0.25"
+                .into(),
+        ));
+    }
+    let folder = &train.out;
+    std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
+    let material = Material::read(train)?;
+    let stop = terminal::catch_interrupts()?;
+    let mut all = Vec::new();
+    for number in 1..=arguments.folds {
+        eprintln!("\nfold {number} of {}", arguments.folds);
+        let watch = Watch::new(stop.clone());
+        match fold(arguments, &material, Fold { number, of: arguments.folds }, watch)? {
+            Some(answers) => all.push(answers),
+            None => {
+                eprintln!("interrupted in fold {number}; the same command with --resume goes on");
+                return Ok(ExitCode::from(INTERRUPTED));
+            }
+        }
+    }
+    let results = results(arguments, &all);
+    train::write(&folder.join("predictions.csv"), predictions(&all).as_bytes())?;
+    train::write(&folder.join("results.json"), format!("{results:#}\n").as_bytes())?;
+    print(&format!("{}\n", table(&all, &results)));
+    eprintln!("weights and answers in {}; {}", folder.display(), terminal::duration(started));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Trains one fold's network, unless an earlier run has; `None` where the user stopped it.
+fn fold<'a>(
+    arguments: &'a CrossValidateArguments,
+    material: &'a Material,
+    fold: Fold,
+    mut watch: Watch,
+) -> Result<Option<Answers<'a>>> {
+    let train = &arguments.train;
+    let out = train.out.join(format!("fold-{}.safetensors", fold.number));
+    let part = match arguments.measure_on {
+        Measured::Test => HeldOut::Test,
+        Measured::Validation => HeldOut::Validation,
+    };
+    let split = Split { fold: Some(fold), test_fraction: 0.0, ..train.split() };
+    let mut session = Session::new(train, material, split, part, Files::new(&out))?;
+    let (weights, probabilities) = match finished(train.resume, &out, &session)? {
+        Some(weights) => {
+            eprintln!("was trained before");
+            let mut classifier = Classifier::new(&weights, &train.device.open()?)?;
+            let probabilities = train::predict(&mut classifier, &session.held_out)?;
+            (weights, probabilities)
+        }
+        None => {
+            let outcome = session.train(&mut watch, train.resume)?;
+            let done = session.finish(outcome, &out)?;
+            if outcome == Outcome::Interrupted {
+                return Ok(None);
+            }
+            done
+        }
+    };
+    let threshold = weights.metadata.threshold;
+    Ok(Some(Answers { fold: fold.number, samples: session.held_out, probabilities, threshold }))
+}
+
+/// The weights of a fold that an earlier run of the same command has finished.
+fn finished(resume: bool, out: &Path, session: &Session) -> Result<Option<SmileWeights>> {
+    if !resume || !out.is_file() {
+        return Ok(None);
+    }
+    let weights = SmileWeights::read(out)?;
+    if weights.metadata.training.contains_key("interrupted_after") {
+        return Ok(None);
+    }
+    // As it went through a file, like the other one.
+    let wanted = serde_json::to_value(session.metadata()).unwrap_or_default();
+    let wanted: Value = serde_json::from_str(&wanted.to_string()).unwrap_or_default();
+    let found = serde_json::to_value(&weights.metadata).unwrap_or_default();
+    let facts = wanted["training"].as_object().into_iter().flatten();
+    match facts
+        .into_iter()
+        .find(|(name, value)| *name != "command" && found["training"][name.as_str()] != **value)
+    {
+        None => Ok(Some(weights)),
+        Some((name, value)) => Err(Error::Mismatch(format!(
+            "--resume: {} was trained with another {name} ({}, not {value}); give what it was trained with, or another --out",
+            out.display(),
+            found["training"][name.as_str()]
+        ))),
+    }
+}
+
+fn results(arguments: &CrossValidateArguments, all: &[Answers]) -> Value {
+    let samples: Vec<&Sample> = all.iter().flat_map(|answers| answers.samples.iter().copied()).collect();
+    let probabilities: Vec<f32> =
+        all.iter().flat_map(|answers| answers.probabilities.iter().copied()).collect();
+    let folds: Vec<Confusion> = all.iter().map(Answers::confusion).collect();
+    let accuracies: Vec<f64> = folds.iter().map(Confusion::accuracy).collect();
+    let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
+    let pooled = Confusion(std::array::from_fn(|row| {
+        std::array::from_fn(|column| folds.iter().map(|fold| fold.0[row][column]).sum())
+    }));
+    let measured_on = match arguments.measure_on {
+        Measured::Test => HeldOut::Test,
+        Measured::Validation => HeldOut::Validation,
+    };
+    let mut results = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "command": command::recorded(),
+        "measured_on": measured_on,
+        "pictures": samples.len(),
+        "without_face": probabilities.iter().filter(|probability| probability.is_nan()).count(),
+        "accuracies": accuracies,
+        "accuracy": mean,
+        "confusions": folds,
+        "confusion": pooled,
+        "interval": pooled.interval(),
+        "area_under_curve": train::area_under_curve(&samples, &probabilities),
+        "calibration_error": train::calibration_error(&samples, &probabilities),
+    });
+    // Test parts must not choose anything.
+    if measured_on == HeldOut::Validation {
+        results["best_temperature"] = train::best_temperature(&samples, &probabilities).into();
+    }
+    results
+}
+
+fn table(all: &[Answers], results: &Value) -> Table {
+    let percent = |value: &Value| format!("{:.2} %", 100.0 * value.as_f64().unwrap_or(f64::NAN));
+    let number = |name: &str| format!("{:.4}", results[name].as_f64().unwrap_or(f64::NAN));
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["", "pictures", "accuracy"]);
+    for (answers, accuracy) in all.iter().zip(results["accuracies"].as_array().into_iter().flatten()) {
+        table.add_row([
+            format!("fold {}", answers.fold),
+            answers.samples.len().to_string(),
+            percent(accuracy),
+        ]);
+    }
+    let pictures = results["pictures"].to_string();
+    table.add_row(["mean of the folds", &pictures, &percent(&results["accuracy"])]);
+    let [low, high] = [0, 1].map(|end| percent(&results["interval"][end]));
+    table.add_row(["95 % interval", "", &format!("{low} to {high}")]);
+    table.add_row(["area under the ROC curve", "", &number("area_under_curve")]);
+    table.add_row(["calibration error", "", &number("calibration_error")]);
+    table.add_row(["faces not found", "", &results["without_face"].to_string()]);
+    if results["best_temperature"].is_number() {
+        table.add_row(["best --temperature", "", &number("best_temperature")]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// One line a picture; without an answer where no face was found.
+fn predictions(all: &[Answers]) -> String {
+    let mut text = String::from("name,smiling,fold,probability,predicted\n");
+    for Answers { fold, samples, probabilities, threshold } in all {
+        for (sample, &probability) in samples.iter().zip(probabilities) {
+            let answer = match probability.is_nan() {
+                true => ",".into(),
+                false => format!("{probability},{}", u8::from(probability >= *threshold)),
+            };
+            let _ = writeln!(text, "{},{},{fold},{answer}", field(&sample.name), u8::from(sample.smiling));
+        }
+    }
+    text
+}
+
+impl Answers<'_> {
+    fn confusion(&self) -> Confusion {
+        Confusion::count(&self.samples, &self.probabilities, self.threshold)
+    }
+}
