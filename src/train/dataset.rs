@@ -99,6 +99,17 @@ impl Catalog {
         self.layout
     }
 
+    /// Decodes one picture, upright.
+    ///
+    /// # Errors
+    /// Where it isn't there or is broken.
+    pub fn read(&self, name: &str) -> Result<RgbImage> {
+        read(&self.source, name).map_err(|reason| Error::Read {
+            path: self.source.path().join(name),
+            source: std::io::Error::other(reason),
+        })
+    }
+
     /// Decodes and crops all pictures on all cores; calls `decoded` after each one.
     ///
     /// # Errors
@@ -214,12 +225,17 @@ impl<'a> Cutter<'a> {
             None => picture.bounds(),
             Some(locator) => {
                 locator.locate(picture, &mut self.found).ok()?;
-                let rank = |face: &Detection| face.score * face.rect.width * face.rect.height;
-                self.found.iter().max_by(|a, b| rank(a).total_cmp(&rank(b)))?.rect
+                main_face(&self.found)?
             }
         };
         Some(locate::face_square(face, self.view.margin, picture.pixel_aspect))
     }
+}
+
+/// Of several faces the one that is largest and surest.
+pub(super) fn main_face(found: &[Detection]) -> Option<Rect> {
+    let rank = |face: &Detection| face.score * face.rect.area();
+    found.iter().max_by(|a, b| rank(a).total_cmp(&rank(b))).map(|face| face.rect)
 }
 
 /// [`WIDE`] times as much around the same middle.

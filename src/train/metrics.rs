@@ -112,7 +112,7 @@ pub fn best_temperature(samples: &[&Sample], probabilities: &[f32]) -> f32 {
 }
 
 /// Probabilities that are some, with what is true.
-fn answers(samples: &[&Sample], probabilities: &[f32]) -> Vec<(f32, bool)> {
+pub(super) fn answers(samples: &[&Sample], probabilities: &[f32]) -> Vec<(f32, bool)> {
     let answers = samples.iter().zip(probabilities).map(|(sample, &p)| (p, sample.smiling));
     answers.filter(|(probability, _)| !probability.is_nan()).collect()
 }

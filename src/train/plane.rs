@@ -81,6 +81,24 @@ pub fn bilinear(pixels: &[u8], [width, height]: [usize; 2], [x, y]: [f32; 2]) ->
     row(top) + down * (row(bottom) - row(top))
 }
 
+/// A picture's colour at a point, as [`bilinear`] gives it.
+pub fn bilinear_rgb(image: &RgbImage, [x, y]: [f32; 2]) -> image::Rgb<u8> {
+    let (x, y) = ((x - 0.5).max(0.0), (y - 0.5).max(0.0));
+    let last = [image.width() - 1, image.height() - 1];
+    let (left, top) = ((x as u32).min(last[0]), (y as u32).min(last[1]));
+    let (right, bottom) = ((left + 1).min(last[0]), (top + 1).min(last[1]));
+    let mix = |a: u8, b: u8, share: f32| f32::from(a) + share * (f32::from(b) - f32::from(a));
+    let [a, b, c, d] =
+        [(left, top), (right, top), (left, bottom), (right, bottom)].map(|(x, y)| image.get_pixel(x, y).0);
+    let across = (x - left as f32).min(1.0);
+    let down = (y - top as f32).min(1.0);
+    image::Rgb(std::array::from_fn(|channel| {
+        let upper = mix(a[channel], b[channel], across);
+        let lower = mix(c[channel], d[channel], across);
+        (upper + down * (lower - upper) + 0.5) as u8
+    }))
+}
+
 impl Grey {
     /// Brightness with the weights of ITU-R BT.601, as the locator takes it from RGB frames.
     pub fn new(image: &RgbImage) -> Self {

@@ -38,6 +38,9 @@ pub struct Record {
     /// How the weights came about that training started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<BTreeMap<String, Value>>,
+    /// How many networks answered first, and the share of each label that their answers replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teachers: Option<(usize, f64)>,
     #[serde(flatten)]
     pub result: Option<Measured>,
 }

@@ -47,6 +47,7 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         extra: vec![],
         extra_share: None,
         init: None,
+        teachers: None,
         result,
     }
 }

@@ -6,7 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use gstsmile::model::{Block, DeviceChoice, Region};
-use gstsmile::train::{Loss, Preset, Recipe, Split};
+use gstsmile::train::{HeldOut, Loss, Preset, Recipe, Split};
 
 /// Trains and measures the networks of smilefilter
 ///
@@ -94,6 +94,12 @@ pub struct TrainArguments {
     /// Weights to start from, trained with the same network on other data
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Option<PathBuf>,
+    /// Networks to train first, each with a seed of its own, whose answers the network learns from
+    #[arg(long, value_name = "N", default_value = "0", value_parser = RangedU64ValueParser::<usize>::new().range(..=16), help_heading = "Network")]
+    pub teachers: usize,
+    /// Share of each label that the teachers' mean answer replaces
+    #[arg(long, value_name = "F", default_value = "0.7", value_parser = share, help_heading = "Network")]
+    pub trust: f64,
     /// Network and recipe that the options below change
     #[arg(long, value_enum, default_value = "paper-deep", help_heading = "Network")]
     pub preset: Preset,
@@ -264,6 +270,15 @@ impl From<RegionArgument> for Region {
     }
 }
 
+impl Measured {
+    pub fn part(self) -> HeldOut {
+        match self {
+            Self::Test => HeldOut::Test,
+            Self::Validation => HeldOut::Validation,
+        }
+    }
+}
+
 impl Part {
     pub fn name(self) -> &'static str {
         match self {
@@ -328,7 +343,11 @@ fn strength(text: &str) -> Result<f64, String> {
 }
 
 fn score(text: &str) -> Result<f32, String> {
-    number(text, |value| (0.0..=1.0).contains(&value), "a number from 0 to 1").map(|value| value as f32)
+    share(text).map(|value| value as f32)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text, |value| (0.0..=1.0).contains(&value), "a number from 0 to 1")
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -1,20 +1,21 @@
 //! Cross-validation: every picture is judged by a network that never saw it.
 
 use std::fmt::Write;
-use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
-use gstsmile::model::{Classifier, SmileWeights};
-use gstsmile::train::{self, Confusion, Error, Fold, HeldOut, Outcome, Result, Sample, Split};
+use gstsmile::model::SmileWeights;
+use gstsmile::train::{self, Confusion, Error, Fold, HeldOut, Result, Sample, Split};
 
 use crate::arguments::{CrossValidateArguments, Measured};
 use crate::eval::field;
-use crate::terminal::{self, Watch};
-use crate::train::{Files, INTERRUPTED, Material, Session};
+use crate::terminal;
+use crate::train::{INTERRUPTED, Learnt, Material, learn};
 use crate::{command, limit_threads, print};
 
 /// The answers of one fold's network.
@@ -22,7 +23,7 @@ struct Answers<'a> {
     fold: usize,
     samples: Vec<&'a Sample>,
     probabilities: Vec<f32>,
-    threshold: f32,
+    weights: SmileWeights,
 }
 
 /// Trains and measures as told.
@@ -43,13 +44,9 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     let mut all = Vec::new();
     for number in 1..=arguments.folds {
         eprintln!("\nfold {number} of {}", arguments.folds);
-        let watch = Watch::new(stop.clone());
-        match fold(arguments, &material, Fold { number, of: arguments.folds }, watch)? {
+        match fold(arguments, &material, Fold { number, of: arguments.folds }, &stop)? {
             Some(answers) => all.push(answers),
-            None => {
-                eprintln!("interrupted in fold {number}; the same command with --resume goes on");
-                return Ok(ExitCode::from(INTERRUPTED));
-            }
+            None => return Ok(ExitCode::from(INTERRUPTED)),
         }
     }
     let results = results(arguments, &all);
@@ -65,61 +62,18 @@ fn fold<'a>(
     arguments: &'a CrossValidateArguments,
     material: &'a Material,
     fold: Fold,
-    mut watch: Watch,
+    stop: &Arc<AtomicBool>,
 ) -> Result<Option<Answers<'a>>> {
     let train = &arguments.train;
     let out = train.out.join(format!("fold-{}.safetensors", fold.number));
-    let part = match arguments.measure_on {
-        Measured::Test => HeldOut::Test,
-        Measured::Validation => HeldOut::Validation,
-    };
     let split = Split { fold: Some(fold), test_fraction: 0.0, ..train.split() };
-    let mut session = Session::new(train, material, split, part, Files::new(&out))?;
-    let (weights, probabilities) = match finished(train.resume, &out, &session)? {
-        Some(weights) => {
-            eprintln!("was trained before");
-            let mut classifier = Classifier::new(&weights, &train.device.open()?)?;
-            let probabilities = train::predict(&mut classifier, &session.held_out)?;
-            (weights, probabilities)
-        }
-        None => {
-            let outcome = session.train(&mut watch, train.resume)?;
-            let done = session.finish(outcome, &out)?;
-            if outcome == Outcome::Interrupted {
-                return Ok(None);
-            }
-            done
-        }
-    };
-    let threshold = weights.metadata.threshold;
-    Ok(Some(Answers { fold: fold.number, samples: session.held_out, probabilities, threshold }))
-}
-
-/// The weights of a fold that an earlier run of the same command has finished.
-fn finished(resume: bool, out: &Path, session: &Session) -> Result<Option<SmileWeights>> {
-    if !resume || !out.is_file() {
-        return Ok(None);
-    }
-    let weights = SmileWeights::read(out)?;
-    if weights.metadata.training.contains_key("interrupted_after") {
-        return Ok(None);
-    }
-    // As it went through a file, like the other one.
-    let wanted = serde_json::to_value(session.metadata()).unwrap_or_default();
-    let wanted: Value = serde_json::from_str(&wanted.to_string()).unwrap_or_default();
-    let found = serde_json::to_value(&weights.metadata).unwrap_or_default();
-    let facts = wanted["training"].as_object().into_iter().flatten();
-    match facts
-        .into_iter()
-        .find(|(name, value)| *name != "command" && found["training"][name.as_str()] != **value)
-    {
-        None => Ok(Some(weights)),
-        Some((name, value)) => Err(Error::Mismatch(format!(
-            "--resume: {} was trained with another {name} ({}, not {value}); give what it was trained with, or another --out",
-            out.display(),
-            found["training"][name.as_str()]
-        ))),
-    }
+    let learnt = learn(train, material, (split, arguments.measure_on.part()), &out, stop)?;
+    Ok(learnt.map(|Learnt { session, weights, probabilities }| Answers {
+        fold: fold.number,
+        samples: session.held_out,
+        probabilities,
+        weights,
+    }))
 }
 
 fn results(arguments: &CrossValidateArguments, all: &[Answers]) -> Value {
@@ -132,10 +86,7 @@ fn results(arguments: &CrossValidateArguments, all: &[Answers]) -> Value {
     let pooled = Confusion(std::array::from_fn(|row| {
         std::array::from_fn(|column| folds.iter().map(|fold| fold.0[row][column]).sum())
     }));
-    let measured_on = match arguments.measure_on {
-        Measured::Test => HeldOut::Test,
-        Measured::Validation => HeldOut::Validation,
-    };
+    let measured_on = arguments.measure_on.part();
     let mut results = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "command": command::recorded(),
@@ -189,11 +140,12 @@ fn table(all: &[Answers], results: &Value) -> Table {
 /// One line a picture; without an answer where no face was found.
 fn predictions(all: &[Answers]) -> String {
     let mut text = String::from("name,smiling,fold,probability,predicted\n");
-    for Answers { fold, samples, probabilities, threshold } in all {
+    for Answers { fold, samples, probabilities, weights } in all {
+        let threshold = weights.metadata.threshold;
         for (sample, &probability) in samples.iter().zip(probabilities) {
             let answer = match probability.is_nan() {
                 true => ",".into(),
-                false => format!("{probability},{}", u8::from(probability >= *threshold)),
+                false => format!("{probability},{}", u8::from(probability >= threshold)),
             };
             let _ = writeln!(text, "{},{},{fold},{answer}", field(&sample.name), u8::from(sample.smiling));
         }
@@ -203,6 +155,6 @@ fn predictions(all: &[Answers]) -> String {
 
 impl Answers<'_> {
     fn confusion(&self) -> Confusion {
-        Confusion::count(&self.samples, &self.probabilities, self.threshold)
+        Confusion::count(&self.samples, &self.probabilities, self.weights.metadata.threshold)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use candle_core::Device;
@@ -11,7 +13,7 @@ use gstsmile::model::{Classifier, Describe, Metadata, Region, SmileWeights, Weig
 use gstsmile::train::report::Report;
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Recipe, Record,
-    Result, Sample, Smiles, Split, SplitFacts, Task, Trainer, View,
+    Result, Sample, Smiles, Split, SplitFacts, Task, Teachers, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -21,11 +23,12 @@ use crate::{command, limit_threads, print};
 pub const INTERRUPTED: u8 = 130;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 15] = [
+const FIXED: [(&str, &str); 16] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
     ("/training/init", "--init"),
+    ("/training/teachers", "--teachers or --trust"),
     ("/training/extra_share", "--extra-share"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),
@@ -47,18 +50,17 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     if let Some(folder) = &arguments.report {
         train::check_folder(folder)?;
     }
-    let files = Files::new(&arguments.out);
-    files.check_checkpoint(arguments.resume)?;
+    if arguments.teachers == 0 || !arguments.resume {
+        Files::new(&arguments.out).check_checkpoint(arguments.resume)?;
+    }
     let material = Material::read(arguments)?;
     // The test part stays untouched while options are chosen.
     let part = if arguments.validation_fraction > 0.0 { HeldOut::Validation } else { HeldOut::Test };
-    let mut session = Session::new(arguments, &material, arguments.split(), part, files)?;
-    let mut watch = Watch::new(terminal::catch_interrupts()?);
-    let outcome = session.train(&mut watch, arguments.resume)?;
-    let (weights, probabilities) = session.finish(outcome, &arguments.out)?;
-    if outcome == Outcome::Interrupted {
-        return Ok(session.interrupted());
-    }
+    let stop = terminal::catch_interrupts()?;
+    let learnt = learn(arguments, &material, (arguments.split(), part), &arguments.out, &stop)?;
+    let Some(Learnt { session, weights, probabilities }) = learnt else {
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
     if let Some(folder) = &arguments.report {
         let report = Report {
             record: &session.record,
@@ -76,6 +78,45 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let report = report.map_or(String::new(), |folder| format!(", report in {}", folder.display()));
     eprintln!("weights in {}{report}; {}", arguments.out.display(), terminal::duration(started));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A trained network with its answers to what was held out.
+pub struct Learnt<'a> {
+    pub session: Session<'a>,
+    pub weights: SmileWeights,
+    pub probabilities: Vec<f32>,
+}
+
+/// Trains a network, after its teachers if it is to have any, and writes it to `out`. With `--resume`,
+/// what an earlier run has finished is taken as it is. `None` where the user ends it.
+pub fn learn<'a>(
+    arguments: &'a TrainArguments,
+    material: &'a Material,
+    what: (Split, HeldOut),
+    out: &Path,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<Learnt<'a>>> {
+    let mut teachers = Vec::new();
+    for number in 1..=arguments.teachers {
+        let file = train::beside(out, &format!(".teacher-{number}"));
+        let mut recipe = arguments.recipe();
+        recipe.seed += 1000 * number as u64;
+        eprintln!("teacher {number} of {}", arguments.teachers);
+        match Session::new(arguments, material, recipe, what, Vec::new(), Files::new(&file))?
+            .run(&file, stop)?
+        {
+            Some(learnt) => teachers.push(learnt.weights),
+            None => return Ok(None),
+        }
+    }
+    let session = Session::new(arguments, material, arguments.recipe(), what, teachers, Files::new(out))?;
+    let learnt = session.run(out, stop)?;
+    if learnt.is_some() {
+        for number in 1..=arguments.teachers {
+            let _ = std::fs::remove_file(train::beside(out, &format!(".teacher-{number}")));
+        }
+    }
+    Ok(learnt)
 }
 
 /// The weights to start from.
@@ -138,23 +179,28 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A network that learns from the training part of `split` and is measured on `part`.
-    pub fn new(
+    /// A network that learns from the training part of `split`, and from teachers if there are, and is
+    /// measured on `part`.
+    fn new(
         arguments: &'a TrainArguments,
         material: &'a Material,
-        split: Split,
-        part: HeldOut,
+        recipe: Recipe,
+        (split, part): (Split, HeldOut),
+        teachers: Vec<SmileWeights>,
         files: Files,
     ) -> Result<Self> {
         let Material { dataset, extra, init, device, .. } = material;
         let parts = split.parts(&dataset.labels());
         require_both_classes(dataset, &parts)?;
         let mut metadata = material.metadata.clone();
-        let mut record = record(arguments, dataset, extra, split, &parts);
+        let mut record = record(arguments, &recipe, dataset, extra, split, &parts);
         record.init = init.as_ref().map(|weights| weights.metadata.training.clone());
+        record.teachers = (!teachers.is_empty()).then_some((teachers.len(), arguments.trust));
         metadata.training = record.to_metadata();
-        let recipe = arguments.recipe();
-        let task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
+        let mut task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
+        if !teachers.is_empty() {
+            task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
+        }
         let trainer = match (arguments.resume && files.checkpoint.is_file(), init) {
             (true, _) => files.resume(&metadata, recipe.epochs, task, device)?,
             (false, Some(weights)) => Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?,
@@ -170,22 +216,54 @@ impl<'a> Session<'a> {
         Ok(Self { arguments, files, training, extra, held_out, part, record, metadata, trainer, device })
     }
 
-    /// The facts that the weights will hold, without the result.
-    pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+    /// Trains and measures, unless an earlier run has; `None` where the user ends it.
+    fn run(mut self, out: &Path, stop: &Arc<AtomicBool>) -> Result<Option<Learnt<'a>>> {
+        if let Some(weights) = self.finished(out)? {
+            eprintln!("{} is trained already", out.display());
+            let mut classifier = Classifier::new(&weights, &self.device)?;
+            let probabilities = train::predict(&mut classifier, &self.held_out)?;
+            return Ok(Some(Learnt { session: self, weights, probabilities }));
+        }
+        let outcome = self.train(&mut Watch::new(stop.clone()))?;
+        let (weights, probabilities) = self.finish(outcome, out)?;
+        if outcome == Outcome::Interrupted {
+            self.say_interrupted(out);
+            return Ok(None);
+        }
+        Ok(Some(Learnt { session: self, weights, probabilities }))
+    }
+
+    /// The weights in `out` where the command that is resumed has finished them.
+    fn finished(&self, out: &Path) -> Result<Option<SmileWeights>> {
+        if !self.arguments.resume || !out.is_file() || self.files.checkpoint.is_file() {
+            return Ok(None);
+        }
+        let weights = SmileWeights::read(out)?;
+        // As it went through a file, like the other one.
+        let wanted: Value = serde_json::from_str(&facts(&self.metadata).to_string()).unwrap_or_default();
+        let found = facts(&weights.metadata);
+        let mut fields = wanted["training"].as_object().into_iter().flatten();
+        match fields.find(|(name, value)| *name != "command" && found["training"][name] != **value) {
+            None => Ok(Some(weights)),
+            Some((name, value)) => Err(Error::Mismatch(format!(
+                "--resume: {} was trained with another {name} ({}, not {value}); give what it was trained with, or another --out",
+                out.display(),
+                found["training"][name]
+            ))),
+        }
     }
 
     /// Trains until done or interrupted.
-    pub fn train(&mut self, watch: &mut Watch, resumed: bool) -> Result<Outcome> {
+    fn train(&mut self, watch: &mut Watch) -> Result<Outcome> {
         eprintln!(
             "training on {}, measuring on {} {} pictures; seed {}, split seed {}",
             self.training.len(),
             self.held_out.len(),
             self.part.name(),
-            self.arguments.seed,
+            self.record.seed,
             self.arguments.split_seed
         );
-        if !resumed {
+        if !self.arguments.resume {
             // An older checkpoint must not be taken for one of this run.
             self.files.remove_checkpoint();
         }
@@ -203,7 +281,7 @@ impl<'a> Session<'a> {
     }
 
     /// Measures and writes the weights; gives them with their answers to what is held out.
-    pub fn finish(&mut self, outcome: Outcome, out: &Path) -> Result<(Weights, Vec<f32>)> {
+    fn finish(&mut self, outcome: Outcome, out: &Path) -> Result<(Weights, Vec<f32>)> {
         if outcome == Outcome::Interrupted {
             self.record.interrupted_after = Some(self.trainer.history().len());
         }
@@ -238,14 +316,13 @@ impl<'a> Session<'a> {
         Ok((weights, probabilities))
     }
 
-    fn interrupted(&self) -> ExitCode {
-        let epochs = self.trainer.history().len();
+    fn say_interrupted(&self, out: &Path) {
         eprintln!(
-            "interrupted after {epochs} of {} epochs; what was learnt is in {}; the same command with --resume goes on",
+            "interrupted after {} of {} epochs; what was learnt is in {}; the same command with --resume goes on",
+            self.trainer.history().len(),
             self.record.epochs,
-            self.arguments.out.display()
+            out.display()
         );
-        ExitCode::from(INTERRUPTED)
     }
 }
 
@@ -335,12 +412,12 @@ fn with_face<'a>(samples: &[&'a Sample]) -> Vec<&'a Sample> {
 
 fn record(
     arguments: &TrainArguments,
+    recipe: &Recipe,
     dataset: &Dataset,
     extra: &[Dataset],
     split: Split,
     parts: &Parts,
 ) -> Record {
-    let recipe = arguments.recipe();
     Record {
         command: command::recorded(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -357,6 +434,7 @@ fn record(
         extra: extra.iter().map(DataFacts::of).collect(),
         extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
         init: None,
+        teachers: None,
         result: None,
     }
 }

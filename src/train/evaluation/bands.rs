@@ -1,0 +1,148 @@
+//! Accuracy by pose, brightness and size.
+
+use serde::{Deserialize, Serialize};
+
+use crate::train::dataset::Sample;
+use crate::train::metrics::{Confusion, wilson};
+
+/// What is known of a picture besides its label; each where it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Of the head, in radians: yaw, pitch, roll.
+    pub pose: Option<[f32; 3]>,
+    /// Height of the face, in pixels of the picture.
+    pub height: Option<f32>,
+}
+
+/// The pictures of one range of a quantity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Band {
+    /// Such as "yaw".
+    pub quantity: String,
+    /// Such as "10 to 20°".
+    pub range: String,
+    pub pictures: usize,
+    pub accuracy: f64,
+    /// 95 % interval of the accuracy.
+    pub interval: [f64; 2],
+}
+
+/// A quantity with the lower ends of its ranges, in ascending order; what is below the first is in the
+/// first.
+struct Quantity {
+    name: &'static str,
+    unit: &'static str,
+    from: &'static [f32],
+    value: fn(&Sample, &Facts) -> Option<f32>,
+}
+
+fn degrees(facts: &Facts, axis: usize) -> Option<f32> {
+    facts.pose.map(|pose| pose[axis].to_degrees())
+}
+
+/// Mean of all values that the network sees.
+fn brightness(sample: &Sample) -> Option<f32> {
+    let sum: u64 = sample.pixels.iter().map(|&byte| u64::from(byte)).sum();
+    (!sample.pixels.is_empty()).then(|| sum as f32 / sample.pixels.len() as f32)
+}
+
+const QUANTITIES: [Quantity; 5] = [
+    Quantity {
+        name: "yaw",
+        unit: "°",
+        from: &[0.0, 10.0, 20.0, 30.0],
+        value: |_, facts| degrees(facts, 0).map(f32::abs),
+    },
+    Quantity {
+        name: "pitch",
+        unit: "°",
+        from: &[-90.0, -10.0, 0.0, 10.0],
+        value: |_, facts| degrees(facts, 1),
+    },
+    Quantity {
+        name: "roll",
+        unit: "°",
+        from: &[0.0, 5.0, 10.0, 15.0],
+        value: |_, facts| degrees(facts, 2).map(f32::abs),
+    },
+    Quantity {
+        name: "brightness",
+        unit: "",
+        from: &[0.0, 80.0, 100.0, 120.0, 140.0],
+        value: |sample, _| brightness(sample),
+    },
+    Quantity {
+        name: "face height",
+        unit: " px",
+        from: &[0.0, 80.0, 100.0, 120.0, 140.0],
+        value: |_, facts| facts.height,
+    },
+];
+
+impl Quantity {
+    fn range(&self, index: usize) -> String {
+        let Self { unit, from, .. } = self;
+        match (index, from.get(index + 1)) {
+            (0, Some(next)) => format!("below {next}{unit}"),
+            (_, Some(next)) => format!("{} to {next}{unit}", from[index]),
+            (_, None) => format!("{}{unit} and more", from[index]),
+        }
+    }
+}
+
+/// Accuracy in each range of each quantity that is known of some picture; empty ranges are left out.
+pub fn bands(samples: &[&Sample], probabilities: &[f32], threshold: f32, facts: &[Facts]) -> Vec<Band> {
+    let mut all = Vec::new();
+    for quantity in &QUANTITIES {
+        for index in 0..quantity.from.len() {
+            let within = |place: &usize| {
+                let value = facts.get(*place).and_then(|facts| (quantity.value)(samples[*place], facts));
+                value.is_some_and(|value| {
+                    index == quantity.from.iter().rposition(|&from| value >= from).unwrap_or(0)
+                })
+            };
+            let places: Vec<usize> = (0..samples.len()).filter(within).collect();
+            let (some, answers): (Vec<&Sample>, Vec<f32>) =
+                places.iter().map(|&place| (samples[place], probabilities[place])).unzip();
+            let confusion = Confusion::count(&some, &answers, threshold);
+            if confusion.total() > 0 {
+                all.push(Band {
+                    quantity: quantity.name.into(),
+                    range: quantity.range(index),
+                    pictures: confusion.total(),
+                    accuracy: confusion.accuracy(),
+                    interval: wilson(confusion.correct(), confusion.total()),
+                });
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_counted_in_their_range() {
+        let sample = |byte: u8, smiling| Sample {
+            name: String::new(),
+            pixels: vec![byte; 12].into(),
+            wide: Box::default(),
+            smiling,
+        };
+        let all = [sample(90, true), sample(90, false), sample(200, true)];
+        let samples: Vec<&Sample> = all.iter().collect();
+        let turned = Facts { pose: Some([-0.4, 0.0, 0.0]), height: None };
+        let bands = bands(&samples, &[0.9, 0.8, f32::NAN], 0.5, &[turned, turned, Facts::default()]);
+        let of = |quantity: &str, range: &str| {
+            let band = bands.iter().find(|band| (&*band.quantity, &*band.range) == (quantity, range));
+            band.map(|band| (band.pictures, band.accuracy))
+        };
+        assert_eq!(of("yaw", "20 to 30°"), Some((2, 0.5)));
+        assert_eq!(of("pitch", "0 to 10°"), Some((2, 0.5)));
+        assert_eq!(of("brightness", "80 to 100"), Some((2, 0.5)));
+        assert_eq!(of("brightness", "140 and more"), Some((1, 0.0)));
+        assert!(bands.iter().all(|band| band.quantity != "face height"));
+    }
+}

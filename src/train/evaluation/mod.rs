@@ -1,0 +1,54 @@
+//! How good a network is, where it fails, and what it bears.
+
+mod bands;
+mod curves;
+mod perturb;
+mod robust;
+
+use serde::{Deserialize, Serialize};
+
+use super::dataset::Sample;
+use super::metrics::{Confusion, area_under_curve, calibration_error};
+
+pub use bands::{Band, Facts, bands};
+pub use curves::{Bin, Point, reliability, roc};
+pub use perturb::{Kind, Perturbation};
+pub use robust::{Item, Level, robustness};
+
+/// Everything that a network's answers to labelled pictures tell of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub pictures: usize,
+    /// Pictures in which no face was found; each counts as a mistake.
+    pub without_face: usize,
+    pub accuracy: f64,
+    /// 95 % interval of the accuracy.
+    pub interval: [f64; 2],
+    pub confusion: Confusion,
+    pub area_under_curve: f64,
+    /// Expected calibration error over ten bins.
+    pub calibration_error: f64,
+    pub roc: Vec<Point>,
+    pub reliability: Vec<Bin>,
+    pub bands: Vec<Band>,
+}
+
+impl Evaluation {
+    /// Of `probabilities` of smiling, no number where no face was found; a smile counts from
+    /// `threshold` on. `facts` say what is known of each sample.
+    pub fn new(samples: &[&Sample], probabilities: &[f32], threshold: f32, facts: &[Facts]) -> Self {
+        let confusion = Confusion::count(samples, probabilities, threshold);
+        Self {
+            pictures: samples.len(),
+            without_face: probabilities.iter().filter(|probability| probability.is_nan()).count(),
+            accuracy: confusion.accuracy(),
+            interval: confusion.interval(),
+            confusion,
+            area_under_curve: area_under_curve(samples, probabilities),
+            calibration_error: calibration_error(samples, probabilities),
+            roc: roc(samples, probabilities),
+            reliability: reliability(samples, probabilities),
+            bands: bands(samples, probabilities, threshold, facts),
+        }
+    }
+}
