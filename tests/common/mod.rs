@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use gst::prelude::*;
 use gstsmile::model::{Architecture, Block, Metadata, Weights};
-use gstsmile::smilefilter::Results;
+use gstsmile::smilefilter::{Event, Results, Updates};
 
 pub fn init() {
     static INIT: std::sync::Once = std::sync::Once::new();
@@ -104,10 +104,24 @@ impl Bench {
         self.harness.push_and_pull(buffer).unwrap()
     }
 
-    /// The results posted since the last call.
+    /// The results posted since the last call: where each frame has an update, only that.
     pub fn results(&self) -> Vec<Results> {
+        let mut results = self.messages();
+        if self.element.property::<Updates>("updates") == Updates::EveryFrame {
+            results.retain(|results| results.event == Event::Update);
+        }
+        results
+    }
+
+    /// All element messages posted since the last call.
+    pub fn messages(&self) -> Vec<Results> {
         let messages = std::iter::from_fn(|| self.bus.pop_filtered(&[gst::MessageType::Element]));
         messages.map(|message| Results::try_from(message.structure().unwrap()).unwrap()).collect()
+    }
+
+    /// Like [`Bench::messages`]: what has happened, and to whom.
+    pub fn events(&self) -> Vec<(Event, u32)> {
+        self.messages().iter().map(|results| (results.event, results.identity)).collect()
     }
 }
 
