@@ -174,3 +174,37 @@ fn input(metadata: &Metadata, pictures: &[u8], device: &Device) -> Result<Tensor
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_weights_on_the_same_device_are_there_once() {
+        let [one, other] = [0; 2].map(|_| Classifier::shared(None, DeviceChoice::Cpu).unwrap());
+        assert!(Arc::ptr_eq(&one.parts, &other.parts));
+        let weights = SmileWeights::embedded().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), weights.to_bytes().unwrap()).unwrap();
+        let [of_file, again] =
+            [0; 2].map(|_| Classifier::shared(Some(file.path()), DeviceChoice::Cpu).unwrap());
+        assert!(Arc::ptr_eq(&of_file.parts, &again.parts) && !Arc::ptr_eq(&one.parts, &again.parts));
+    }
+
+    #[test]
+    fn those_that_share_weights_answer_alike_and_apart() {
+        let weights = SmileWeights::embedded().unwrap();
+        let alone = Classifier::new(&weights, &Device::Cpu).unwrap();
+        let mut classifiers = [alone, Classifier::shared(None, DeviceChoice::Cpu).unwrap()];
+        let len = weights.metadata.architecture.input_len();
+        for seed in 1..5 {
+            let picture: Vec<u8> = (0..len).map(|index| (index * seed % 251) as u8).collect();
+            let [one, other] = classifiers.each_mut().map(|classifier| {
+                let mut probabilities = Vec::new();
+                classifier.probabilities(&picture, &mut probabilities).unwrap();
+                probabilities
+            });
+            assert_eq!(one, other);
+        }
+    }
+}

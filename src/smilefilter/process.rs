@@ -89,7 +89,7 @@ impl SmileFilter {
             let words = panic.downcast_ref::<&str>().copied();
             let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             if let Some(obj) = fails.upgrade() {
-                gst::element_error!(obj, gst::LibraryError::Failed, ["Panicked: {}", words.unwrap_or("")]);
+                gst::element_error!(obj, gst::LibraryError::Failed, ("Panicked: {}", words.unwrap_or("")));
             }
         };
         Mailbox::new("smilefilter", work, failed)
@@ -385,4 +385,40 @@ fn attach(
     let rectangles: Vec<_> = meta.overlay().iter().chain(composition.iter()).collect();
     meta.set_overlay(&gst_video::VideoOverlayComposition::new(&rectangles)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use gst::prelude::*;
+
+    use crate::smilefilter::SmileFilter;
+    use crate::smilefilter::worker::FAULT;
+
+    #[test]
+    fn a_panic_is_an_error_of_the_element_and_the_host_lives_on() {
+        gst::init().unwrap();
+        for mode in ["sync", "async"] {
+            let element: SmileFilter = glib::Object::new();
+            element.set_property_from_str("mode", mode);
+            element.set_property("device", "cpu");
+            let bus = gst::Bus::new();
+            element.set_bus(Some(&bus));
+            let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+            harness.set_src_caps_str("video/x-raw,format=RGB,width=32,height=32,framerate=30/1");
+            let mut frame = |time: u64| {
+                let mut buffer = gst::Buffer::from_mut_slice([7; 32 * 32 * 3]);
+                buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(time));
+                harness.push(buffer)
+            };
+            assert!(frame(0).is_ok());
+            let _ = frame(FAULT.as_nanos() as u64);
+            let timeout = gst::ClockTime::from_seconds(30);
+            let message = bus.timed_pop_filtered(timeout, &[gst::MessageType::Error]).expect(mode);
+            let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+            assert!(error.error().message().contains("a fault for a test"), "{mode}: {error:?}");
+            assert_eq!(frame(40_000_000), Err(gst::FlowError::Error), "{mode}");
+            drop(harness);
+            element.set_bus(None);
+        }
+    }
 }
