@@ -69,8 +69,8 @@ fn analyzer() {
         for frame in frames {
             // Faces come and go; in every fourth frame they are looked for.
             let request = match frame % 4 {
-                3 => Request { search: Search::Faces, regions: &[] },
-                count => Request { search: Search::Regions, regions: &rects[..=count as usize] },
+                3 => Request { search: Search::Faces, ..Request::default() },
+                count => Request { search: Search::Regions, regions: &rects[..=count as usize], skip: false },
             };
             analyzer.analyze(&picture, Some(Duration::from_millis(33 * frame)), &request).unwrap();
         }

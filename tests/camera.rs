@@ -123,8 +123,19 @@ fn film(
     region: &str,
     regions: impl Fn(&Scene, usize) -> Vec<Rect>,
 ) -> Vec<Results> {
+    film_with(&[("region", region)], scenes, shots, regions)
+}
+
+/// The same with properties.
+fn film_with(
+    properties: &[(&str, &str)],
+    scenes: &[Scene],
+    shots: &[usize],
+    regions: impl Fn(&Scene, usize) -> Vec<Rect>,
+) -> Vec<Results> {
     let weights = SmileWeights::embedded().unwrap();
-    let properties = [("region", region), ("updates", "every-frame"), ("display", "0")];
+    let properties: Vec<_> =
+        [("updates", "every-frame"), ("display", "0")].iter().chain(properties).copied().collect();
     let info = common::info(gst_video::VideoFormat::Rgb, WIDTH as u32, HEIGHT as u32);
     let mut bench = Bench::new(&weights, &properties).caps(&info);
     let mut results = Vec::new();
@@ -220,6 +231,54 @@ fn faces_are_found_and_followed_on_moving_pictures() {
         .map(|(results, scene)| story(results, |frame| scenes[scene].place(ASTRONAUT, frame)))
         .collect();
     assert_steady(&stories, SHOT);
+}
+
+/// How well faces are followed with a locator that looks at every so manieth frame only: the share of
+/// frames in which the face is there, how much it then overlaps its true place, identities, and changes
+/// of the answer.
+fn follow(interval: &str, scenes: &[Scene], place: impl Fn(usize, usize) -> Rect) -> [f32; 4] {
+    let shots: Vec<usize> = (0..scenes.len()).collect();
+    let properties = [("region", "faces"), ("detection-interval", interval)];
+    let results = film_with(&properties, scenes, &shots, |_, _| Vec::new());
+    let (mut overlaps, mut ids, mut changes) = (Vec::new(), 0, 0);
+    for (scene, results) in results.chunks(SHOT).enumerate() {
+        for (frame, results) in results.iter().enumerate() {
+            let there = results.faces.iter().map(|face| overlap(face, place(scene, frame)));
+            overlaps.extend(there.filter(|&overlap| overlap > 0.4).max_by(f32::total_cmp));
+        }
+        let story = story(results, |frame| place(scene, frame));
+        ids += story.ids.len();
+        changes += story.changes;
+    }
+    let frames = (scenes.len() * SHOT) as f32;
+    let mean = overlaps.iter().sum::<f32>() / overlaps.len() as f32;
+    let told = [overlaps.len() as f32 / frames, mean, ids as f32, changes as f32];
+    println!(
+        "every {interval}: there {:.3}, overlap {:.3}, {} identities, {} changes",
+        told[0], told[1], ids, changes
+    );
+    told
+}
+
+#[test]
+fn faces_are_where_they_should_be_between_detections() {
+    let mut scenes: Vec<Scene> = (1..4).map(|seed| Scene::new(astronaut(), seed)).collect();
+    let mut rects = vec![ASTRONAUT; 3];
+    for (seed, (picture, rect)) in
+        genki(&(0..12).map(|index| 33 + 310 * index).collect::<Vec<_>>()).into_iter().flatten().enumerate()
+    {
+        scenes.push(Scene::new(picture, seed as u64));
+        rects.push(rect);
+    }
+    let place = |scene: usize, frame: usize| scenes[scene].place(rects[scene], frame);
+    let each = follow("1", &scenes, place);
+    let by_default = follow("2", &scenes, place);
+    assert!(by_default[0] >= each[0] - 0.03, "faces are missed between detections");
+    assert!(by_default[1] >= each[1] - 0.02, "faces are misplaced between detections");
+    assert!(by_default[2] <= each[2] + 1.0, "faces are taken for others");
+    if std::env::var_os("SMILE_INTERVALS").is_some() {
+        ["3", "4", "5", "6", "8"].map(|interval| follow(interval, &scenes, place));
+    }
 }
 
 /// GENKI-4K's pictures where they lie, with the boxes of their faces, or `None` said aloud.

@@ -7,7 +7,7 @@ use super::crop::{Cropper, Picture, Rect};
 use super::locate::{self, Detection, Locator};
 use super::scene::Scene;
 use super::track::{self, Sighting, Track, Tracker};
-use crate::model::{Classifier, DeviceChoice, Error, FaceWeights, Region, Result, Weights};
+use crate::model::{Classifier, DeviceChoice, FaceWeights, Region, Result, Weights};
 
 /// Which part of a picture is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,10 +32,12 @@ pub struct Request<'a> {
     /// Where others found faces, in pixels of the picture. What lies outside of it is cut off;
     /// regions of which no pixel is left are passed over.
     pub regions: &'a [Rect],
+    /// There is no time for a network: faces are carried to where they should be, and answers stay.
+    pub skip: bool,
 }
 
 /// What is worth a look, and how it is followed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// Of more faces, those with the largest area times score are looked at.
     pub most_faces: usize,
@@ -46,12 +48,27 @@ pub struct Settings {
     /// A face counts at once where its score is at least this far on the way from the locator's
     /// threshold to 1, others with their second sighting in a row.
     pub sure: f32,
+    /// Faces are looked for in every so manieth picture; between, they are carried to where they
+    /// should be. 0 is taken for 1.
+    pub locate_every: u32,
+    /// Every so manieth picture is classified; a face without an answer at once. 0 is taken for 1.
+    pub classify_every: u32,
+    /// A face smiles from this probability on; `None`: as the weights say.
+    pub threshold: Option<f32>,
     pub track: track::Settings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { most_faces: 8, least_height: 0.1, sure: 0.4, track: track::Settings::default() }
+        Self {
+            most_faces: 8,
+            least_height: 0.1,
+            sure: 0.4,
+            locate_every: 1,
+            classify_every: 1,
+            threshold: None,
+            track: track::Settings::default(),
+        }
     }
 }
 
@@ -88,20 +105,32 @@ struct Chosen {
     id: u32,
     rank: f32,
     rect: Rect,
+    /// Whether it has an answer.
+    known: bool,
+}
+
+/// How much was done for a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// A network has run.
+    pub inferred: bool,
+    /// What is said is of this very picture: a network saw it, or the request has its regions.
+    pub fresh: bool,
 }
 
 /// Everything between a frame and its faces, with all buffers kept from frame to frame.
 pub struct Analyzer {
     classifier: Classifier,
     locator: Option<Locator>,
-    /// From which score on the locator takes something for a face.
-    least_score: f32,
     settings: Settings,
     tracker: Tracker,
     scene: Scene,
     clock: Clock,
     /// The search of the last frame.
     search: Search,
+    locating: Turn,
+    classifying: Turn,
+    effort: Effort,
     /// The answer to a region that is no face.
     answer: Option<Answer>,
     cropper: Cropper,
@@ -123,34 +152,56 @@ impl Analyzer {
     /// # Errors
     /// Where the device can't be had, or the weights lack a tensor or give no probability.
     pub fn new(weights: &Weights, faces: Option<&FaceWeights>, device: DeviceChoice) -> Result<Self> {
-        let classifier = Classifier::new(weights, &device.open()?)?;
-        let [_, height, width] = weights.metadata.architecture.input;
-        let mut analyzer = Self {
+        let mut classifier = Classifier::new(weights, &device.open()?)?;
+        classifier.try_out()?;
+        Ok(Self::with_networks(classifier, faces.map(Locator::new).transpose()?))
+    }
+
+    /// As [`Analyzer::new`], with networks that are ready.
+    pub fn with_networks(classifier: Classifier, locator: Option<Locator>) -> Self {
+        let [_, height, width] = classifier.metadata().architecture.input;
+        Self {
             classifier,
-            locator: faces.map(Locator::new).transpose()?,
-            least_score: faces.map_or(0.0, |weights| weights.metadata.threshold),
+            locator,
             settings: Settings::default(),
             tracker: Tracker::default(),
             scene: Scene::default(),
             clock: Clock::default(),
             search: Search::default(),
+            locating: Turn::default(),
+            classifying: Turn::default(),
+            effort: Effort::default(),
             answer: None,
             cropper: Cropper::new(width, height),
-            crops: vec![128; weights.metadata.architecture.input_len()],
+            crops: Vec::new(),
             probabilities: Vec::new(),
             detections: Vec::new(),
             sightings: Vec::new(),
             regions: Vec::new(),
             chosen: Vec::new(),
             faces: Vec::new(),
-        };
-        analyzer.classify()?;
-        Ok(analyzer)
+        }
+    }
+
+    /// Takes another network for smiles from the next picture on. Faces stay who they are; their answers
+    /// begin anew.
+    pub fn set_classifier(&mut self, classifier: Classifier) {
+        let [_, height, width] = classifier.metadata().architecture.input;
+        self.cropper = Cropper::new(width, height);
+        self.classifier = classifier;
+        self.answer = None;
+        self.tracker.forget_answers();
+    }
+
+    /// Takes another locator from the next picture on.
+    pub fn set_locator(&mut self, locator: Locator) {
+        self.locator = Some(locator);
+        self.locating.force();
     }
 
     /// Takes other settings from the next picture on.
     pub fn configure(&mut self, settings: Settings) {
-        self.tracker.settings = settings.track.clone();
+        self.tracker.settings = settings.track;
         self.settings = settings;
     }
 
@@ -164,11 +215,22 @@ impl Analyzer {
         self.classifier.metadata().region
     }
 
+    /// What was done for the last picture.
+    pub fn effort(&self) -> Effort {
+        self.effort
+    }
+
     /// Begins anew: the next picture has nothing to do with those before. Identities go on counting.
     pub fn forget(&mut self) {
-        self.tracker.forget();
         self.scene = Scene::default();
+        self.forget_faces();
+    }
+
+    fn forget_faces(&mut self) {
+        self.tracker.forget();
         self.answer = None;
+        self.locating.force();
+        self.classifying.force();
     }
 
     /// Looks at the next picture of a stream. `time` is its place there; where it isn't known,
@@ -190,62 +252,93 @@ impl Analyzer {
         let follows = self.clock.tick(time);
         let cut = self.scene.cut(picture);
         if !follows || cut || request.search != self.search {
-            self.tracker.forget();
-            self.answer = None;
+            self.forget_faces();
         }
         self.search = request.search;
+        self.effort = Effort::default();
         self.faces.clear();
         match request.search {
-            Search::Center => self.look_at(picture, Region::Center)?,
-            Search::Full => self.look_at(picture, Region::Full)?,
+            Search::Center => self.look_at(picture, Region::Center, request.skip)?,
+            Search::Full => self.look_at(picture, Region::Full, request.skip)?,
             Search::Auto | Search::Faces | Search::Regions => self.follow(picture, request)?,
         }
         Ok(&self.faces)
     }
 
     /// One answer for a part of the picture, whatever is there.
-    fn look_at(&mut self, picture: &Picture, region: Region) -> Result<()> {
+    fn look_at(&mut self, picture: &Picture, region: Region, skip: bool) -> Result<()> {
         let rect = locate::region(picture, region);
-        self.crops.resize(self.classifier.metadata().architecture.input_len(), 0);
-        self.cropper.crop(picture, rect, &mut self.crops);
-        self.classify()?;
-        let (probability, threshold) = (self.probabilities[0], self.classifier.metadata().threshold);
-        let answer = Answer::after(self.answer, probability, threshold, self.clock.now, &self.settings.track);
-        self.answer = Some(answer);
-        let Answer { probability, smiling, .. } = answer;
-        self.faces.push(Face { id: 0, rect, probability, smiling, region: None, coasting: false });
+        let due = self.classifying.due(self.settings.classify_every, skip);
+        if due || self.answer.is_none() && !skip {
+            self.crops.resize(self.classifier.metadata().architecture.input_len(), 0);
+            self.cropper.crop(picture, rect, &mut self.crops);
+            self.classify()?;
+            let (probability, threshold) = (self.probabilities[0], self.threshold());
+            let (now, settings) = (self.clock.now, &self.settings.track);
+            self.answer = Some(Answer::after(self.answer, probability, threshold, now, settings));
+        }
+        if let Some(Answer { probability, smiling, .. }) = self.answer {
+            self.faces.push(Face { id: 0, rect, probability, smiling, region: None, coasting: false });
+        }
         Ok(())
+    }
+
+    fn threshold(&self) -> f32 {
+        self.settings.threshold.unwrap_or(self.classifier.metadata().threshold)
     }
 
     /// The faces of this picture and those that went before it.
     fn follow(&mut self, picture: &Picture, request: &Request) -> Result<()> {
-        self.sightings.clear();
-        self.regions.clear();
-        if request.search != Search::Faces {
+        let marked = request.search != Search::Faces
+            && request.regions.iter().any(|region| region.within(picture.bounds()).is_some());
+        let found = request.search != Search::Regions && !marked;
+        if !found {
             self.take(picture, request.regions);
+            self.effort.fresh = !request.skip;
+        } else if self.locating.due(self.settings.locate_every, request.skip) {
+            self.locate(picture)?;
+        } else if self.regions.is_empty() {
+            self.tracker.carry(self.clock.now);
+        } else {
+            // Regions of an earlier request say nothing of this one's.
+            self.take(picture, &[]);
         }
-        let found = request.search != Search::Regions && self.sightings.is_empty();
-        if let Some(locator) = self.locator.as_mut().filter(|_| found) {
-            locator.locate(picture, &mut self.detections)?;
-            let sure = self.least_score + self.settings.sure * (1.0 - self.least_score);
-            let sighting = |found: &Detection| Sighting { rect: found.rect, sure: found.score >= sure };
-            self.sightings.extend(self.detections.iter().map(sighting));
-        }
-        self.tracker.update(&self.sightings, self.clock.now);
         self.choose(picture);
-        self.ask(picture)?;
+        self.ask(picture, request.skip)?;
         self.report(picture, found);
         Ok(())
     }
 
     /// Takes the regions of a request for sightings.
     fn take(&mut self, picture: &Picture, regions: &[Rect]) {
+        self.sightings.clear();
+        self.regions.clear();
         for (index, &region) in regions.iter().enumerate() {
             if let Some(rect) = region.within(picture.bounds()) {
                 self.sightings.push(Sighting { rect, sure: true });
                 self.regions.push(index);
             }
         }
+        self.tracker.update(&self.sightings, self.clock.now);
+        // What the locator saw before is no longer what tracks were seen at.
+        self.locating.force();
+    }
+
+    /// Looks for faces.
+    fn locate(&mut self, picture: &Picture) -> Result<()> {
+        self.sightings.clear();
+        self.regions.clear();
+        self.detections.clear();
+        if let Some(locator) = &mut self.locator {
+            locator.locate(picture, &mut self.detections)?;
+            let least = locator.threshold();
+            let sure = least + self.settings.sure * (1.0 - least);
+            let sighting = |found: &Detection| Sighting { rect: found.rect, sure: found.score >= sure };
+            self.sightings.extend(self.detections.iter().map(sighting));
+            self.effort = Effort { inferred: true, fresh: true };
+        }
+        self.tracker.update(&self.sightings, self.clock.now);
+        Ok(())
     }
 
     /// Picks the faces that are worth a look.
@@ -262,7 +355,7 @@ impl Analyzer {
                 let score = if self.regions.is_empty() { self.detections[sighting].score } else { 1.0 };
                 let rank = rect.width * rect.height * score;
                 let rank = if known { KNOWN * rank } else { rank };
-                self.chosen.push(Chosen { id: track.id, rank, rect });
+                self.chosen.push(Chosen { id: track.id, rank, rect, known });
             }
         }
         self.chosen.sort_unstable_by(|a, b| b.rank.total_cmp(&a.rank).then(a.id.cmp(&b.id)));
@@ -277,18 +370,20 @@ impl Analyzer {
         }
     }
 
-    /// Has the network look at all chosen faces at once.
-    fn ask(&mut self, picture: &Picture) -> Result<()> {
+    /// Has the network look at all chosen faces whose turn it is, at once.
+    fn ask(&mut self, picture: &Picture, skip: bool) -> Result<()> {
+        let due = self.classifying.due(self.settings.classify_every, skip);
+        let asked = |chosen: &&Chosen| due || !chosen.known && !skip;
         let metadata = self.classifier.metadata();
         let (len, margin) = (metadata.architecture.input_len(), metadata.margin);
-        let threshold = metadata.threshold;
-        self.crops.resize(self.chosen.len() * len, 0);
-        for (chosen, crop) in self.chosen.iter().zip(self.crops.chunks_exact_mut(len)) {
+        let threshold = self.threshold();
+        self.crops.resize(self.chosen.iter().filter(asked).count() * len, 0);
+        for (chosen, crop) in self.chosen.iter().filter(asked).zip(self.crops.chunks_exact_mut(len)) {
             let square = locate::face_square(chosen.rect, margin, picture.pixel_aspect);
             self.cropper.crop(picture, square, crop);
         }
         self.classify()?;
-        for (chosen, &probability) in self.chosen.iter().zip(&self.probabilities) {
+        for (chosen, &probability) in self.chosen.iter().filter(asked).zip(&self.probabilities) {
             self.tracker.answer(chosen.id, probability, threshold);
         }
         Ok(())
@@ -310,14 +405,33 @@ impl Analyzer {
     }
 
     fn classify(&mut self) -> Result<()> {
-        self.classifier.probabilities(&self.crops, &mut self.probabilities)?;
-        match self.probabilities.iter().find(|probability| !(0.0..=1.0).contains(*probability)) {
-            None => Ok(()),
-            Some(value) => Err(Error::Weights {
-                name: "the model".into(),
-                reason: format!("it answers {value}, which is no probability"),
-            }),
+        if !self.crops.is_empty() {
+            self.effort = Effort { inferred: true, fresh: true };
         }
+        self.classifier.probabilities(&self.crops, &mut self.probabilities)?;
+        Classifier::check(&self.probabilities)
+    }
+}
+
+/// Whose turn comes with every so manieth picture.
+#[derive(Default)]
+struct Turn {
+    /// Pictures since the last turn, where there was one.
+    passed: Option<u32>,
+}
+
+impl Turn {
+    /// Makes the next picture one's turn.
+    fn force(&mut self) {
+        self.passed = None;
+    }
+
+    /// Whether it is one's turn with this picture, unless that is skipped.
+    fn due(&mut self, every: u32, skip: bool) -> bool {
+        let passed = self.passed.map(|passed| passed.saturating_add(1));
+        let due = !skip && passed.is_none_or(|passed| passed >= every);
+        self.passed = if due { Some(0) } else { passed };
+        due
     }
 }
 

@@ -36,7 +36,10 @@ impl Answer {
         let Some(before) = before.filter(|answer| elapsed(answer) <= settings.patience) else {
             return Self { probability, smiling: probability >= threshold, weight: 1.0, time };
         };
-        let decay = (-elapsed(&before).as_secs_f32() / settings.smoothing.as_secs_f32()).exp();
+        let decay = match settings.smoothing.as_secs_f32() {
+            0.0 => 0.0,
+            constant => (-elapsed(&before).as_secs_f32() / constant).exp(),
+        };
         let weight = before.weight * decay + 1.0;
         let probability = before.probability + (probability - before.probability) / weight;
         let margin = settings.hysteresis.min(threshold / 2.0).min((1.0 - threshold) / 2.0);

@@ -71,15 +71,25 @@ impl Locator {
     /// # Panics
     /// If the machine does not have `isa`.
     pub fn with_isa(weights: &FaceWeights, isa: Isa) -> Result<Self> {
-        Ok(Self {
-            detector: Detector::new(weights, isa)?,
-            threshold: weights.metadata.threshold,
+        Ok(Self::with_detector(Detector::new(weights, isa)?))
+    }
+
+    /// As [`Locator::new`], with a network that is ready.
+    pub fn with_detector(detector: Detector) -> Self {
+        Self {
+            threshold: detector.metadata().threshold,
+            detector,
             view: View { width: 1, height: 1, padded: [0; 2] },
             cropper: Cropper::new(1, 1),
             small: Vec::new(),
             padded: Vec::new(),
             candidates: Vec::new(),
-        })
+        }
+    }
+
+    /// From which score on there is a face.
+    pub fn threshold(&self) -> f32 {
+        self.threshold
     }
 
     /// Sets from which score on there is a face, from 0 to 1.

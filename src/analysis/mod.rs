@@ -8,5 +8,5 @@ pub mod locate;
 pub mod scene;
 pub mod track;
 
-pub use analyzer::{Analyzer, Face, Request, Search, Settings};
+pub use analyzer::{Analyzer, Effort, Face, Request, Search, Settings};
 pub use crop::{Color, Component, Cropper, Picture, Rect, Sampling};

@@ -1,20 +1,36 @@
 //! From grey pictures to what a face locator's heads say.
 
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::engine::engine;
 use super::error::Result;
+use super::shared::Cache;
 use super::weights::{FaceMetadata, FaceWeights};
 use crate::ops::Isa;
 use crate::ops::inference::Engine;
 
 /// A face locator's network on the CPU, for pictures of one size at a time.
 pub struct Detector {
-    weights: FaceWeights,
-    isa: Isa,
-    strides: Vec<usize>,
+    parts: Arc<Parts>,
     size: [usize; 2],
     engine: Engine,
     answers: Vec<f32>,
 }
+
+/// What detectors with the same weights share.
+struct Parts {
+    weights: FaceWeights,
+    isa: Isa,
+    strides: Vec<usize>,
+    /// Engines for the sizes (height, width) that were asked for last.
+    engines: Mutex<Vec<([usize; 2], Engine)>>,
+}
+
+/// Sizes of pictures whose engines are kept to be shared.
+const MOST_SIZES: usize = 4;
+
+static SHARED: Cache<(), Parts> = Cache::new();
 
 /// What one head says of a picture; see [`super::FACE_VALUES`].
 #[derive(Clone, Copy, Debug)]
@@ -34,20 +50,37 @@ impl Detector {
     /// # Panics
     /// If the machine does not have `isa`.
     pub fn new(weights: &FaceWeights, isa: Isa) -> Result<Self> {
-        let strides = weights.metadata.architecture.face_strides()?;
-        let [_, height, width] = weights.metadata.architecture.input;
+        Self::of(Arc::new(Parts::new(weights.clone(), isa)?))
+    }
+
+    /// A detector with the weights in `file`, or with the built-in ones. As long as one with the same
+    /// weights is in use anywhere in the process, others share what it has loaded.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or its weights don't work.
+    pub fn shared(file: Option<&Path>) -> Result<Self> {
+        let name = file.map_or("the built-in face locator".into(), |file| file.display().to_string());
+        let load = || {
+            let weights = file.map_or_else(FaceWeights::embedded, FaceWeights::read)?;
+            Ok(Arc::new(Parts::new(weights, Isa::best())?))
+        };
+        SHARED.get(file, (), load).and_then(Self::of).map_err(|error| error.of_weights(&name))
+    }
+
+    fn of(parts: Arc<Parts>) -> Result<Self> {
+        let [_, height, width] = parts.weights.metadata.architecture.input;
         let size = [height, width];
-        let engine = plan(weights, size, isa)?;
-        Ok(Self { weights: weights.clone(), isa, strides, size, engine, answers: Vec::new() })
+        let engine = parts.engine(size)?;
+        Ok(Self { parts, size, engine, answers: Vec::new() })
     }
 
     pub fn metadata(&self) -> &FaceMetadata {
-        &self.weights.metadata
+        &self.parts.weights.metadata
     }
 
     /// The greatest stride, by which the sides of pictures must divide.
     pub fn multiple(&self) -> usize {
-        self.strides.iter().copied().max().unwrap_or(1)
+        self.parts.strides.iter().copied().max().unwrap_or(1)
     }
 
     /// Looks at a picture of `size` (height, width); another size than before costs the time to
@@ -61,7 +94,7 @@ impl Detector {
     pub fn run(&mut self, picture: &[u8], size: [usize; 2]) -> Result<()> {
         assert_eq!(picture.len(), size[0] * size[1], "a grey picture of {size:?}");
         if self.size != size {
-            self.engine = plan(&self.weights, size, self.isa)?;
+            self.engine = self.parts.engine(size)?;
             self.size = size;
         }
         self.answers.resize(self.engine.output_len(), 0.0);
@@ -72,15 +105,34 @@ impl Detector {
     /// What the heads say of the picture that was looked at last.
     pub fn answers(&self) -> impl Iterator<Item = HeadAnswer<'_>> {
         let mut rest = self.answers.as_slice();
-        self.strides.iter().zip(self.engine.heads()).map_while(move |(&stride, [channels, rows, columns])| {
-            let (values, others) = rest.split_at_checked(channels * rows * columns)?;
-            rest = others;
-            Some(HeadAnswer { stride, rows, columns, values })
-        })
+        self.parts.strides.iter().zip(self.engine.heads()).map_while(
+            move |(&stride, [channels, rows, columns])| {
+                let (values, others) = rest.split_at_checked(channels * rows * columns)?;
+                rest = others;
+                Some(HeadAnswer { stride, rows, columns, values })
+            },
+        )
     }
 }
 
-fn plan(weights: &FaceWeights, size: [usize; 2], isa: Isa) -> Result<Engine> {
-    let FaceMetadata { ref architecture, scale, offset, .. } = weights.metadata;
-    engine(architecture, [scale, offset], &weights.tensors, Some(size), isa)
+impl Parts {
+    fn new(weights: FaceWeights, isa: Isa) -> Result<Self> {
+        let strides = weights.metadata.architecture.face_strides()?;
+        Ok(Self { weights, isa, strides, engines: Mutex::default() })
+    }
+
+    /// An engine for pictures of `size`, laid out unless somebody has needed one of late.
+    fn engine(&self, size: [usize; 2]) -> Result<Engine> {
+        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, engine)) = engines.iter().find(|(known, _)| *known == size) {
+            return Ok(engine.clone());
+        }
+        let FaceMetadata { ref architecture, scale, offset, .. } = self.weights.metadata;
+        let engine = engine(architecture, [scale, offset], &self.weights.tensors, Some(size), self.isa)?;
+        if engines.len() == MOST_SIZES {
+            engines.remove(0);
+        }
+        engines.push((size, engine.clone()));
+        Ok(engine)
+    }
 }

@@ -19,4 +19,15 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
+impl Error {
+    /// The same with the name of the weights, where it is they that are wrong.
+    pub(super) fn of_weights(self, name: &str) -> Self {
+        match self {
+            Self::Weights { reason, .. } => Self::Weights { name: name.into(), reason },
+            Self::Candle(reason) => Self::Weights { name: name.into(), reason: reason.to_string() },
+            other => other,
+        }
+    }
+}
+
 pub type Result<T> = std::result::Result<T, Error>;

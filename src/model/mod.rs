@@ -7,6 +7,7 @@ mod device;
 mod engine;
 mod error;
 mod network;
+mod shared;
 mod weights;
 
 pub use architecture::{Architecture, Block, FACE_VALUES, Shape};

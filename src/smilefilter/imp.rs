@@ -1,50 +1,60 @@
-use std::path::Path;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
-use gst_video::{CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION as OVERLAY_FEATURE, VideoFrameRef};
 
-use super::overlay::Overlay;
-use super::properties::Settings;
-use super::{Display, FORMATS, Region, Results, Updates, frame, regions, results};
-use crate::analysis::{Analyzer, Face, Rect, Request, Search};
-use crate::model::{self, DeviceChoice, Error, FaceWeights, SmileWeights};
+use super::changes::Known;
+use super::latency::Latency;
+use super::process::{Engine, Snapshot, Streaming, clock_time};
+use super::properties::{self, Settings};
+use super::stats::{Rate, Stats};
+use super::swap::{Network, Swaps};
+use super::worker::Worker;
+use super::{Mode, Region, caps};
+use crate::model::{self, Error};
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("smilefilter", gst::DebugColorFlags::empty(), Some("Smile classification"))
 });
 
+/// Frames that are late still get a look as often as this, so that results don't grow old without
+/// end: as sinks show at least a frame a second.
+const LONGEST_SKIP: gst::ClockTime = gst::ClockTime::SECOND;
+
 #[derive(Default)]
-struct State {
+pub struct State {
     info: Option<gst_video::VideoInfo>,
     /// Whether downstream draws overlays itself; `None` where it hasn't been asked.
-    attach: Option<bool>,
+    pub attach: Option<bool>,
     /// Out of here while a frame is worked on.
-    worker: Option<Worker>,
-    /// Identities and answers in the last frame.
-    announced: Vec<(u32, bool)>,
+    streaming: Option<Box<Streaming>>,
+    /// Where networks are delivered, once started.
+    swaps: Option<Arc<Swaps>>,
+    /// Where frames are copied to, once there are caps.
+    pool: Option<gst::BufferPool>,
+    pub known: Known,
     /// Whether frames before the next one count: not after a start, a flush or a change of format.
     running: bool,
+    /// Whether anything was told since then.
+    pub told: bool,
     /// Whether the user has heard that frames can't be analysed.
-    warned: bool,
-}
-
-/// What only the streaming thread uses.
-struct Worker {
-    analyzer: Analyzer,
-    labels: [String; 2],
-    /// Upstream's regions on the buffer.
-    regions: Vec<Rect>,
-    overlay: Overlay,
+    pub warned: bool,
+    /// Frames up to this running time come too late downstream.
+    late_until: Option<gst::ClockTime>,
+    /// The running time of the last frame that wasn't late.
+    looked: Option<gst::ClockTime>,
+    pub latency: Latency,
+    rate: Rate,
 }
 
 #[derive(Default)]
 pub struct SmileFilter {
     settings: Mutex<Settings>,
     state: Mutex<State>,
+    stats: Arc<Stats>,
 }
 
 impl SmileFilter {
@@ -52,165 +62,117 @@ impl SmileFilter {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Analyses one frame, draws on it and tells about it.
-    fn process(
-        &self,
-        worker: &mut Worker,
-        info: &gst_video::VideoInfo,
-        buffer: &mut gst::BufferRef,
-        running: bool,
-    ) -> Result<(), glib::BoolError> {
-        let settings = self.settings().frame;
-        let Worker { analyzer, labels, regions, overlay } = worker;
-        if !running {
-            analyzer.forget();
-        }
-        let search = Search::from(settings.region);
-        regions.clear();
-        if matches!(search, Search::Auto | Search::Regions) {
-            regions::read(buffer, settings.roi_type, regions);
-        }
-        let times = self.times(buffer);
-        let faces = {
-            let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info)?;
-            let time = times.running_time.or(times.timestamp).map(Into::into);
-            let analyzed = analyzer.analyze(&frame::picture(&frame)?, time, &Request { search, regions });
-            analyzed.map_err(|error| glib::bool_error!("{error}"))?
-        };
-        gst::trace!(CAT, imp = self, "{faces:?}");
-        regions::write(buffer, settings.roi_type, faces);
-        self.post(faces, labels, times, settings.updates);
-        self.draw(overlay, faces, settings.display, info, buffer)
+    pub fn stats(&self) -> &Stats {
+        &self.stats
     }
 
-    /// The times of a frame, without faces yet.
-    fn times(&self, buffer: &gst::BufferRef) -> Results {
+    /// Loads a network on a thread of GStreamer's pool, for the next frame after that.
+    fn load(&self, network: Network) {
+        let Some(swaps) = self.state().swaps.clone() else { return };
+        let number = swaps.ask(network);
+        self.obj().call_async(move |obj| {
+            let imp = obj.imp();
+            let settings = imp.settings().clone();
+            match network.load(&settings) {
+                Ok(loaded) => {
+                    gst::info!(CAT, imp = imp, "Loaded the {network:?} network of {settings:?}");
+                    swaps.deliver(network, number, loaded);
+                }
+                Err(error) if swaps.is_wanted(network, number) => {
+                    gst::element_imp_warning!(
+                        imp,
+                        gst::ResourceError::Read,
+                        ("{error}. The weights that were in use stay")
+                    );
+                }
+                Err(error) => gst::debug!(CAT, imp = imp, "Not wanted any more: {error}"),
+            }
+        });
+    }
+
+    /// Forgets all faces, and counts anew.
+    fn reset(&self) {
+        self.state().forget();
+        self.stats.reset(None);
+    }
+
+    /// What a frame needs to know, and what it is worked on with.
+    fn begin(&self, buffer: &gst::BufferRef) -> Option<(Snapshot, Box<Streaming>)> {
+        let settings = self.settings().frame.clone();
         let segment = self.obj().segment();
         let segment = segment.downcast_ref::<gst::ClockTime>();
-        let pts = buffer.pts();
-        Results {
-            timestamp: pts,
-            stream_time: segment.and_then(|segment| segment.to_stream_time(pts)),
-            running_time: segment.and_then(|segment| segment.to_running_time(pts)),
-            duration: buffer.duration(),
-            faces: Vec::new(),
-        }
+        let running_time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
+        let qos = self.obj().property::<bool>("qos");
+        self.stats.counts().frames += 1;
+        let mut state = self.state();
+        let shows_rate = settings.display.contains(super::Display::FPS);
+        let rate = state.rate.tick(Instant::now()).filter(|_| shows_rate);
+        let late = state.is_late(running_time.filter(|_| qos));
+        let frame = Snapshot {
+            info: state.info.clone()?,
+            settings,
+            pool: state.pool.clone(),
+            anew: !std::mem::replace(&mut state.running, true),
+            late,
+            rate,
+        };
+        Some((frame, state.streaming.take()?))
     }
 
-    fn draw(
-        &self,
-        overlay: &mut Overlay,
-        faces: &[Face],
-        display: Display,
-        info: &gst_video::VideoInfo,
-        buffer: &mut gst::BufferRef,
-    ) -> Result<(), glib::BoolError> {
-        let Some(composition) = overlay.composition(faces, display, info)? else { return Ok(()) };
-        if self.attaches() {
-            attach(composition, buffer)
-        } else {
-            composition.blend(&mut VideoFrameRef::from_buffer_ref_writable(buffer, info)?)
-        }
-    }
-
-    /// Whether downstream draws overlays itself. A transform in place makes no allocation query of
-    /// its own, so this asks, once downstream has the caps.
-    fn attaches(&self) -> bool {
-        if let Some(attach) = self.state().attach {
-            return attach;
-        }
-        let pad = self.obj().src_pad().clone();
-        let caps = pad.current_caps();
-        // Where upstream was promised that overlays are drawn, ours is one more of them.
-        let promised = self.obj().sink_pad().current_caps().is_some_and(|caps| caps_name_overlays(&caps));
-        let mut query = gst::query::Allocation::new(caps.as_ref(), false);
-        let attach = promised
-            || pad.peer_query(&mut query)
-                && query.find_allocation_meta::<gst_video::VideoOverlayCompositionMeta>().is_some();
-        gst::debug!(CAT, imp = self, "Overlays are {}", if attach { "attached" } else { "blended" });
-        self.state().attach = Some(attach);
-        attach
-    }
-
-    fn post(&self, faces: &[Face], labels: &[String; 2], mut results: Results, updates: Updates) {
-        let changed = {
+    /// Waits for frames that are still looked at.
+    fn finish(&self) {
+        let settings = self.settings().frame.clone();
+        let streaming = {
             let mut state = self.state();
-            let answers = || faces.iter().map(|face| (face.id, face.smiling));
-            let same = state.running && answers().eq(state.announced.iter().copied());
-            state.running = true;
-            state.announced.clear();
-            state.announced.extend(answers());
-            !same
+            if state.running { state.streaming.take() } else { None }
         };
-        if updates == Updates::None || updates == Updates::OnChange && !changed {
-            return;
-        }
-        results.faces =
-            faces.iter().map(|face| results::Face::new(face, &labels[usize::from(face.smiling)])).collect();
-        let message = gst::message::Element::builder(gst::Structure::from(&results)).src(&*self.obj());
-        if self.obj().post_message(message.build()).is_err() {
-            gst::log!(CAT, imp = self, "Nobody listens to the results");
-        }
-    }
-
-    /// Tells the user once that frames pass without an answer.
-    fn warn(&self, error: &glib::BoolError) {
-        gst::warning!(CAT, imp = self, "Frame passed without an answer: {error}");
-        if !std::mem::replace(&mut self.state().warned, true) {
-            gst::element_imp_warning!(
-                self,
-                gst::StreamError::Failed,
-                ("Frames pass without an answer; further failures are only logged"),
-                ["{error}"]
-            );
+        if let Some(mut streaming) = streaming {
+            self.drain(&mut streaming, &settings);
+            self.state().streaming = Some(streaming);
         }
     }
 }
 
-impl Worker {
-    fn new(settings: &Settings) -> Result<Self, Error> {
-        let device = settings.device.parse::<DeviceChoice>()?;
-        let (weights, name) = match settings.model_file.as_str() {
-            "" => (SmileWeights::embedded()?, "the built-in model"),
-            path => (SmileWeights::read(Path::new(path))?, path),
-        };
-        let faces = FaceWeights::embedded()?;
-        let analyzer = Analyzer::new(&weights, Some(&faces), device).map_err(|error| match error {
-            Error::Weights { reason, .. } => Error::Weights { name: name.into(), reason },
-            Error::Candle(reason) => Error::Weights { name: name.into(), reason: reason.to_string() },
-            other => other,
-        })?;
-        let labels = analyzer.labels().clone();
-        let overlay = Overlay::new(&labels);
-        Ok(Self { analyzer, labels, regions: Vec::new(), overlay })
+impl State {
+    /// What was before has nothing to do with what comes.
+    fn forget(&mut self) {
+        (self.running, self.told) = (false, false);
+        (self.late_until, self.looked) = (None, None);
     }
 
-    /// Whether the weights were trained on what they will see.
-    fn suits(&self, region: Region) -> bool {
-        let trained_on = self.analyzer.trained_on();
-        match region {
-            Region::Auto | Region::Faces | Region::Roi => trained_on == model::Region::Faces,
-            Region::Center | Region::Full => trained_on != model::Region::Faces,
+    /// Whether a frame at this running time is late; where it is not known, it isn't.
+    fn is_late(&mut self, running_time: Option<gst::ClockTime>) -> bool {
+        let Some(now) = running_time else { return false };
+        let waited = self.looked.is_none_or(|then| now < then || now - then >= LONGEST_SKIP);
+        let late = !waited && self.late_until.is_some_and(|until| now <= until);
+        if !late {
+            self.looked = Some(now);
         }
+        late
     }
 }
 
-/// Puts the composition onto the buffer, next to those that upstream put there.
-fn attach(
-    composition: &gst_video::VideoOverlayComposition,
-    buffer: &mut gst::BufferRef,
-) -> Result<(), glib::BoolError> {
-    let Some(mut meta) = buffer.meta_mut::<gst_video::VideoOverlayCompositionMeta>() else {
-        gst_video::VideoOverlayCompositionMeta::add(buffer, composition);
-        return Ok(());
-    };
-    let rectangles: Vec<_> = meta.overlay().iter().chain(composition.iter()).collect();
-    meta.set_overlay(&gst_video::VideoOverlayComposition::new(&rectangles)?);
-    Ok(())
+/// Whether weights were trained on what they will see.
+fn suits(trained_on: model::Region, region: Region) -> bool {
+    match region {
+        Region::Auto | Region::Faces | Region::Roi => trained_on == model::Region::Faces,
+        Region::Center | Region::Full => trained_on != model::Region::Faces,
+    }
+}
+
+/// A pool that frames like `info` are copied into.
+fn pool(caps: &gst::Caps, info: &gst_video::VideoInfo) -> Result<gst::BufferPool, glib::BoolError> {
+    let pool = gst_video::VideoBufferPool::new();
+    let mut config = pool.config();
+    config.set_params(Some(caps), info.size() as u32, 0, 0);
+    config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+    pool.set_config(config)?;
+    pool.set_active(true)?;
+    Ok(pool.upcast())
 }
 
 #[glib::object_subclass]
@@ -222,22 +184,64 @@ impl ObjectSubclass for SmileFilter {
 
 impl ObjectImpl for SmileFilter {
     fn properties() -> &'static [glib::ParamSpec] {
-        Settings::specs()
+        properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            vec![
+                // Identity, whether it smiles, probability of smiling.
+                glib::subclass::Signal::builder("smile-changed")
+                    .param_types([u32::static_type(), bool::static_type(), f64::static_type()])
+                    .build(),
+                glib::subclass::Signal::builder("reset")
+                    .action()
+                    .class_handler(|arguments| {
+                        let element = arguments[0].get::<super::SmileFilter>();
+                        element.expect("a signal of this element").imp().reset();
+                        None
+                    })
+                    .build(),
+            ]
+        });
+        &SIGNALS
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings();
-        settings.set(pspec.name(), value);
-        gst::info!(CAT, imp = self, "{settings:?}");
+        let set = {
+            let mut settings = self.settings();
+            let set = settings.set(pspec.name(), value);
+            gst::info!(CAT, imp = self, "{settings:?}");
+            set
+        };
+        if let Err(error) = set {
+            gst::warning!(CAT, imp = self, "{}: {error}", pspec.name());
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Settings,
+                ("Property {}: {error}", pspec.name())
+            );
+        } else if let Some(network) = Network::of_property(pspec.name()) {
+            self.load(network);
+        }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        self.settings().get(pspec.name())
+        match pspec.name() {
+            "stats" => {
+                let faces = self.state().known.count();
+                self.stats.counts().structure(faces).to_value()
+            }
+            "smiling" => self.state().known.smiling().to_value(),
+            "num-faces" => self.state().known.count().to_value(),
+            name => self.settings().get(name),
+        }
     }
 
     fn constructed(&self) {
         self.parent_constructed();
         self.obj().set_gap_aware(true);
+        self.obj().set_property("qos", true);
     }
 }
 
@@ -249,7 +253,8 @@ impl ElementImpl for SmileFilter {
             gst::subclass::ElementMetadata::new(
                 "Smile filter",
                 "Filter/Analyzer/Video",
-                "Classifies faces as smiling or not with a neural network, labels the video and posts results",
+                "Finds faces, classifies them as smiling or not with a neural network, labels the video and \
+                 posts results",
                 "The smilefilter developers",
             )
         });
@@ -258,9 +263,7 @@ impl ElementImpl for SmileFilter {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let plain = gst_video::VideoCapsBuilder::new().format_list(FORMATS).build();
-            let mut caps = add_overlay_feature(&plain);
-            caps.merge(plain);
+            let caps = caps::template();
             let template = |name, direction| {
                 gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
                     .expect("name and caps are sound")
@@ -271,73 +274,66 @@ impl ElementImpl for SmileFilter {
     }
 }
 
-fn names_overlays(features: &gst::CapsFeaturesRef) -> bool {
-    !features.is_any() && features.contains(OVERLAY_FEATURE)
-}
-
-fn caps_name_overlays(caps: &gst::CapsRef) -> bool {
-    caps.iter_with_features().any(|(_, features)| names_overlays(features))
-}
-
-/// The same caps for buffers that may carry overlay compositions.
-fn add_overlay_feature(caps: &gst::CapsRef) -> gst::Caps {
-    let mut overlay = gst::Caps::new_empty();
-    for (structure, features) in caps.iter_with_features() {
-        let mut features = features.to_owned();
-        if !features.is_any() && !features.contains(OVERLAY_FEATURE) {
-            features.add(OVERLAY_FEATURE);
-        }
-        overlay.make_mut().append_structure_full(structure.to_owned(), Some(features));
-    }
-    overlay
-}
-
-/// The caps, and also those without overlay compositions.
-fn allow_plain(caps: &gst::CapsRef) -> gst::Caps {
-    let mut plain = caps.to_owned();
-    for (structure, features) in caps.iter_with_features() {
-        if names_overlays(features) {
-            let mut features = features.to_owned();
-            features.remove(OVERLAY_FEATURE);
-            plain.make_mut().append_structure_full(structure.to_owned(), Some(features));
-        }
-    }
-    plain
-}
-
 impl BaseTransformImpl for SmileFilter {
     const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
     const PASSTHROUGH_ON_SAME_CAPS: bool = false;
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let swaps = Arc::new(Swaps::default());
+        // From here on, a change of the model is loaded aside; settings read after that miss none.
+        self.state().swaps = Some(swaps.clone());
         let settings = self.settings().clone();
-        let worker = Worker::new(&settings).map_err(|error| match error {
-            Error::Device { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
-            Error::Read { .. } => gst::error_msg!(
-                gst::ResourceError::OpenRead,
-                ("{error}; set model-file to a weights file or leave it empty for the built-in weights")
-            ),
-            error => gst::error_msg!(gst::ResourceError::Read, ("{error}")),
-        })?;
-        if !worker.suits(settings.frame.region) {
+        let worker =
+            Worker::new(&settings, swaps.clone(), self.stats.clone()).map_err(|error| match error {
+                Error::Device { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
+                Error::Read { .. } => gst::error_msg!(
+                    gst::ResourceError::OpenRead,
+                    ("{error}; set model-file and face-model-file to weights files or leave them empty for \
+                     the built-in weights")
+                ),
+                error => gst::error_msg!(gst::ResourceError::Read, ("{error}")),
+            })?;
+        if !suits(worker.trained_on(), settings.frame.region) {
             gst::warning!(
                 CAT,
                 imp = self,
                 "The weights were trained on {:?}, and region is {:?}: expect more mistakes",
-                worker.analyzer.trained_on(),
+                worker.trained_on(),
                 settings.frame.region
             );
         }
-        *self.state() = State { worker: Some(worker), ..State::default() };
+        let engine = match settings.mode {
+            Mode::Sync => Engine::Sync(Box::new(worker)),
+            Mode::Async => Engine::Async(self.spawn(Box::new(worker)).map_err(|error| {
+                gst::error_msg!(gst::ResourceError::Failed, ("There is no thread for mode=async: {error}"))
+            })?),
+        };
+        let streaming = Some(Box::new(Streaming::new(engine)));
+        *self.state() = State { streaming, swaps: Some(swaps), ..State::default() };
         gst::info!(CAT, imp = self, "Started with {settings:?}");
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        *self.state() = State::default();
+        let state = std::mem::take(&mut *self.state());
+        if let Some(pool) = &state.pool {
+            let _ = pool.set_active(false);
+        }
+        // Where a thread looks at frames, its end is waited for here.
+        drop(state);
         gst::info!(CAT, imp = self, "Stopped");
         Ok(())
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        let answered = BaseTransformImplExt::parent_query(self, direction, query);
+        if let (true, gst::QueryViewMut::Latency(latency)) = (answered, query.view_mut()) {
+            let own = clock_time(self.state().latency.reported());
+            let (live, min, max) = latency.result();
+            latency.set(live, min + own, max.map(|max| max + own));
+        }
+        answered
     }
 
     fn transform_caps(
@@ -347,11 +343,11 @@ impl BaseTransformImpl for SmileFilter {
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
         let other = if direction == gst::PadDirection::Sink {
-            let mut caps_downstream = add_overlay_feature(caps);
+            let mut caps_downstream = caps::add_overlay_feature(caps);
             caps_downstream.merge(caps.clone());
             caps_downstream
         } else {
-            allow_plain(caps)
+            caps::allow_plain(caps)
         };
         Some(match filter {
             Some(filter) => filter.intersect_with_mode(&other, gst::CapsIntersectMode::First),
@@ -363,7 +359,7 @@ impl BaseTransformImpl for SmileFilter {
         // Who takes anything takes overlays too, but needn't draw them: only who names them counts.
         let peer = self.obj().src_pad().peer_query_caps(None);
         let downstream = direction == gst::PadDirection::Sink;
-        let other = if downstream && !caps_name_overlays(&peer) && caps.can_intersect(&other) {
+        let other = if downstream && !caps::name_overlays(&peer) && caps.can_intersect(&other) {
             caps.intersect(&other)
         } else {
             other
@@ -373,25 +369,47 @@ impl BaseTransformImpl for SmileFilter {
 
     fn set_caps(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         gst::debug!(CAT, imp = self, "{incaps} to {outcaps}");
-        let info = gst_video::VideoInfo::from_caps(incaps)
-            .map_err(|_| gst::loggable_error!(CAT, "{incaps} are not caps of raw video"))?;
+        let info = caps::parse(incaps).map_err(|error| {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+            gst::loggable_error!(CAT, "{error}")
+        })?;
+        let pool = match self.settings().mode {
+            Mode::Sync => None,
+            Mode::Async => Some(pool(incaps, &info).map_err(|error| gst::loggable_error!(CAT, "{error}"))?),
+        };
         let mut state = self.state();
+        state.forget();
         state.info = Some(info);
-        state.running = false;
         state.attach = None;
+        if let Some(old) = std::mem::replace(&mut state.pool, pool) {
+            let _ = old.set_active(false);
+        }
         Ok(())
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        if let gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_) = event.view() {
-            self.state().running = false;
+        match event.view() {
+            gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_) => self.state().forget(),
+            gst::EventView::Eos(_) => self.finish(),
+            _ => {}
         }
         self.parent_sink_event(event)
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
-        if let gst::EventView::Reconfigure(_) = event.view() {
-            self.state().attach = None;
+        match event.view() {
+            gst::EventView::Reconfigure(_) => self.state().attach = None,
+            gst::EventView::Qos(qos) => {
+                let (_, _, jitter, time) = qos.get();
+                let until = time.map(|time| {
+                    let jitter = i128::from(jitter) + i128::from(time.nseconds());
+                    gst::ClockTime::from_nseconds(jitter.clamp(0, i64::MAX.into()) as u64)
+                });
+                self.state().late_until = until;
+                // Past the base class, which would drop late frames.
+                return self.obj().sink_pad().push_event(event);
+            }
+            _ => {}
         }
         self.parent_src_event(event)
     }
@@ -411,18 +429,28 @@ impl BaseTransformImpl for SmileFilter {
         if buffer.flags().contains(gst::BufferFlags::GAP) {
             return Ok(gst::FlowSuccess::Ok);
         }
-        let (worker, info, running) = {
-            let mut state = self.state();
-            (state.worker.take(), state.info.clone(), state.running)
-        };
-        let (Some(mut worker), Some(info)) = (worker, info) else {
+        let start = Instant::now();
+        let Some((frame, mut streaming)) = self.begin(buffer) else {
             gst::element_imp_error!(self, gst::CoreError::Negotiation, ["A frame before start or caps"]);
             return Err(gst::FlowError::NotNegotiated);
         };
-        let processed = self.process(&mut worker, &info, buffer, running);
-        self.state().worker = Some(worker);
+        let (mut waits, mut failed) = (true, false);
+        let processed = self.process(&mut streaming, &frame, buffer);
+        if let Engine::Async(mailbox) = &streaming.engine {
+            (waits, failed) = (false, mailbox.has_failed());
+        }
+        self.state().streaming = Some(streaming);
+        if failed {
+            return Err(gst::FlowError::Error);
+        }
         if let Err(error) = processed {
             self.warn(&error);
+        }
+        if waits {
+            let rate = frame.info.fps();
+            let lasts = (rate.numer() > 0)
+                .then(|| Duration::from_secs_f64(f64::from(rate.denom()) / f64::from(rate.numer())));
+            self.account(start, lasts.or_else(|| buffer.duration().map(Into::into)));
         }
         Ok(gst::FlowSuccess::Ok)
     }

@@ -10,15 +10,23 @@
 
 use glib::prelude::*;
 
+mod caps;
+mod changes;
 mod frame;
 mod imp;
+mod latency;
+mod mailbox;
 mod overlay;
+mod process;
 mod properties;
 mod regions;
 mod results;
+mod stats;
+mod swap;
+mod worker;
 
 pub use frame::{FORMATS, picture};
-pub use results::{Face, Results, ResultsError};
+pub use results::{Event, Face, Results, ResultsError};
 
 glib::wrapper! {
     pub struct SmileFilter(ObjectSubclass<imp::SmileFilter>)
@@ -55,10 +63,26 @@ pub enum Updates {
     #[enum_value(name = "None: never", nick = "none")]
     None,
     #[default]
-    #[enum_value(name = "On change: when faces or answers differ from those before", nick = "on-change")]
+    #[enum_value(name = "On change: what has changed, one message for each change", nick = "on-change")]
     OnChange,
-    #[enum_value(name = "Every frame", nick = "every-frame")]
+    #[enum_value(name = "On face: changes, and an update for each frame with a face", nick = "on-face")]
+    OnFace,
+    #[enum_value(name = "Every frame: changes, and an update for each frame", nick = "every-frame")]
     EveryFrame,
+}
+
+/// Whether frames wait for their own results: the property `mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstSmileFilterMode")]
+pub enum Mode {
+    #[default]
+    #[enum_value(name = "Sync: each frame waits for its own result", nick = "sync")]
+    Sync,
+    #[enum_value(
+        name = "Async: frames pass at once with the newest result there is, and the newest frame is looked at next",
+        nick = "async"
+    )]
+    Async,
 }
 
 /// What is drawn onto the frame: the property `display`.
@@ -70,6 +94,8 @@ pub enum Display {
     BOX = 1 << 1,
     #[flags_value(name = "Bar: the probability of smiling as a length", nick = "bar")]
     BAR = 1 << 2,
+    #[flags_value(name = "FPS: how many frames pass in a second", nick = "fps")]
+    FPS = 1 << 3,
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -1,29 +1,54 @@
-//! What the user can set.
+//! What the user can set and read.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use glib::prelude::*;
 use gst::prelude::*;
 
-use super::{Display, Region, Updates};
-use crate::analysis::Search;
+use super::{Display, Mode, Region, Updates};
+use crate::analysis::{self, Search, track};
 use crate::model::DeviceChoice;
+
+/// What the answers are called: not smiling, smiling.
+pub type Labels = Arc<[String; 2]>;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Empty: the weights that are built in.
     pub model_file: String,
+    pub face_model_file: String,
     pub device: String,
+    pub mode: Mode,
     pub frame: FrameSettings,
 }
 
 /// The settings that each frame reads, as one snapshot.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FrameSettings {
     pub region: Region,
     /// The type of upstream's regions that count; `None`: all.
     pub roi_type: Option<glib::Quark>,
+    /// As a share of the frame's height.
+    pub min_face_size: f32,
+    pub max_faces: u32,
+    /// Below 0: as the weights say.
+    pub threshold: f32,
+    /// The width of the band around the threshold within which answers don't change.
+    pub hysteresis: f32,
+    /// The time constant, in seconds.
+    pub smoothing: f64,
+    pub inference_interval: u32,
+    pub detection_interval: u32,
     pub display: Display,
+    /// Alpha, red, green and blue, from the highest byte on.
+    pub smile_color: u32,
+    pub neutral_color: u32,
+    pub font_scale: f64,
+    /// `None`: as the weights say.
+    pub labels: Option<Labels>,
+    pub attach_metas: bool,
+    pub post_messages: bool,
     pub updates: Updates,
 }
 
@@ -31,13 +56,53 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             model_file: String::new(),
+            face_model_file: String::new(),
             device: DeviceChoice::default().to_string(),
-            frame: FrameSettings {
-                region: Region::default(),
-                roi_type: None,
-                display: Display::all(),
-                updates: Updates::default(),
+            mode: Mode::default(),
+            frame: FrameSettings::default(),
+        }
+    }
+}
+
+impl Default for FrameSettings {
+    fn default() -> Self {
+        let analysis::Settings { least_height, track, .. } = analysis::Settings::default();
+        Self {
+            region: Region::default(),
+            roi_type: None,
+            min_face_size: least_height,
+            max_faces: 8,
+            threshold: -1.0,
+            hysteresis: 2.0 * track.hysteresis,
+            smoothing: 0.2,
+            inference_interval: 1,
+            detection_interval: 2,
+            display: Display::LABEL | Display::BOX | Display::BAR,
+            smile_color: 0xff52_e876,
+            neutral_color: 0xffd4_d4d4,
+            font_scale: 1.0,
+            labels: None,
+            attach_metas: true,
+            post_messages: true,
+            updates: Updates::default(),
+        }
+    }
+}
+
+impl From<&FrameSettings> for analysis::Settings {
+    fn from(settings: &FrameSettings) -> Self {
+        Self {
+            most_faces: settings.max_faces as usize,
+            least_height: settings.min_face_size,
+            locate_every: settings.detection_interval,
+            classify_every: settings.inference_interval,
+            threshold: (settings.threshold >= 0.0).then_some(settings.threshold),
+            track: track::Settings {
+                smoothing: Duration::from_secs_f64(settings.smoothing),
+                hysteresis: settings.hysteresis / 2.0,
+                ..track::Settings::default()
             },
+            ..Self::default()
         }
     }
 }
@@ -55,46 +120,93 @@ impl From<Region> for Search {
 }
 
 impl Settings {
-    pub fn specs() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut specs = start_specs();
-            specs.extend(frame_specs());
-            specs
-        });
-        &PROPERTIES
+    /// The properties that are settings.
+    pub fn specs() -> Vec<glib::ParamSpec> {
+        let mut specs = start_specs();
+        specs.extend(network_specs());
+        specs.extend(analysis_specs());
+        specs.extend(picture_specs());
+        specs.extend(result_specs());
+        specs
     }
 
+    /// # Errors
+    /// What is wrong with the value; the setting then stays as it is.
+    ///
     /// # Panics
     /// If there is no such property, or it has another type.
-    pub fn set(&mut self, name: &str, value: &glib::Value) {
+    pub fn set(&mut self, name: &str, value: &glib::Value) -> Result<(), String> {
         const TYPE: &str = "type checked upstream";
-        let text = || value.get::<Option<String>>().expect(TYPE);
+        let text = || value.get::<Option<String>>().expect(TYPE).unwrap_or_default();
+        let frame = &mut self.frame;
         match name {
-            "model-file" => self.model_file = text().unwrap_or_default(),
-            "device" => self.device = text().unwrap_or_else(|| Self::default().device),
-            "region" => self.frame.region = value.get().expect(TYPE),
+            "model-file" => self.model_file = text(),
+            "face-model-file" => self.face_model_file = text(),
+            "device" => self.device = text(),
+            "mode" => self.mode = value.get().expect(TYPE),
+            "region" => frame.region = value.get().expect(TYPE),
             "roi-type" => {
-                let named = text().filter(|name| !name.is_empty());
-                self.frame.roi_type = named.map(glib::Quark::from_str);
+                frame.roi_type = Some(text()).filter(|name| !name.is_empty()).map(glib::Quark::from_str);
             }
-            "display" => self.frame.display = value.get().expect(TYPE),
-            "updates" => self.frame.updates = value.get().expect(TYPE),
+            "min-face-size" => frame.min_face_size = value.get().expect(TYPE),
+            "max-faces" => frame.max_faces = value.get().expect(TYPE),
+            "threshold" => frame.threshold = value.get().expect(TYPE),
+            "hysteresis" => frame.hysteresis = value.get().expect(TYPE),
+            "smoothing" => frame.smoothing = value.get().expect(TYPE),
+            "inference-interval" => frame.inference_interval = value.get().expect(TYPE),
+            "detection-interval" => frame.detection_interval = value.get().expect(TYPE),
+            "display" => frame.display = value.get().expect(TYPE),
+            "smile-color" => frame.smile_color = value.get().expect(TYPE),
+            "neutral-color" => frame.neutral_color = value.get().expect(TYPE),
+            "font-scale" => frame.font_scale = value.get().expect(TYPE),
+            "labels" => frame.labels = labels(&text())?,
+            "attach-metas" => frame.attach_metas = value.get().expect(TYPE),
+            "post-messages" => frame.post_messages = value.get().expect(TYPE),
+            "updates" => frame.updates = value.get().expect(TYPE),
             name => unreachable!("property {name}"),
         }
+        Ok(())
     }
 
     /// # Panics
     /// If there is no such property.
     pub fn get(&self, name: &str) -> glib::Value {
+        let frame = &self.frame;
         match name {
             "model-file" => self.model_file.to_value(),
+            "face-model-file" => self.face_model_file.to_value(),
             "device" => self.device.to_value(),
-            "region" => self.frame.region.to_value(),
-            "roi-type" => self.frame.roi_type.map_or("", |quark| quark.as_str().as_str()).to_value(),
-            "display" => self.frame.display.to_value(),
-            "updates" => self.frame.updates.to_value(),
+            "mode" => self.mode.to_value(),
+            "region" => frame.region.to_value(),
+            "roi-type" => frame.roi_type.map_or("", |quark| quark.as_str().as_str()).to_value(),
+            "min-face-size" => frame.min_face_size.to_value(),
+            "max-faces" => frame.max_faces.to_value(),
+            "threshold" => frame.threshold.to_value(),
+            "hysteresis" => frame.hysteresis.to_value(),
+            "smoothing" => frame.smoothing.to_value(),
+            "inference-interval" => frame.inference_interval.to_value(),
+            "detection-interval" => frame.detection_interval.to_value(),
+            "display" => frame.display.to_value(),
+            "smile-color" => frame.smile_color.to_value(),
+            "neutral-color" => frame.neutral_color.to_value(),
+            "font-scale" => frame.font_scale.to_value(),
+            "labels" => frame.labels.as_ref().map_or(String::new(), |labels| labels.join("\n")).to_value(),
+            "attach-metas" => frame.attach_metas.to_value(),
+            "post-messages" => frame.post_messages.to_value(),
+            "updates" => frame.updates.to_value(),
             name => unreachable!("property {name}"),
         }
+    }
+}
+
+fn labels(text: &str) -> Result<Option<Labels>, String> {
+    match text.split('\n').collect::<Vec<_>>()[..] {
+        [""] => Ok(None),
+        [neutral, smiling] => Ok(Some(Arc::new([neutral.into(), smiling.into()]))),
+        ref lines => Err(format!(
+            "{text:?} has {} lines instead of two, for not smiling and for smiling; the labels stay",
+            lines.len()
+        )),
     }
 }
 
@@ -102,26 +214,72 @@ impl Settings {
 fn start_specs() -> Vec<glib::ParamSpec> {
     let default = Settings::default();
     vec![
-        glib::ParamSpecString::builder("model-file")
-            .nick("Model file")
-            .blurb("Weights that smile-train wrote (empty: the built-in ones)")
-            .default_value(Some(default.model_file.as_str()))
-            .mutable_ready()
-            .build(),
         glib::ParamSpecString::builder("device")
             .nick("Device")
             .blurb(
-                "Where the network runs: auto (a CUDA GPU if one works, else the CPU), cpu, cuda or cuda:N",
+                "Where the network for smiles runs: auto (a CUDA GPU if one works, else the CPU), cpu, \
+                 cuda or cuda:N",
             )
             .default_value(Some(default.device.as_str()))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("mode", default.mode)
+            .nick("Mode")
+            .blurb("Whether frames wait for their own results")
             .mutable_ready()
             .build(),
     ]
 }
 
-/// Properties that each frame reads.
-fn frame_specs() -> Vec<glib::ParamSpec> {
-    let default = Settings::default().frame;
+/// Properties whose change loads a network.
+fn network_specs() -> Vec<glib::ParamSpec> {
+    let weights = |name, nick, blurb| {
+        glib::ParamSpecString::builder(name)
+            .nick(nick)
+            .blurb(blurb)
+            .default_value(Some(""))
+            .mutable_playing()
+            .build()
+    };
+    vec![
+        weights(
+            "model-file",
+            "Model file",
+            "Weights for smiles that smile-train wrote (empty: the built-in ones). While frames pass, \
+             they are loaded aside and taken over between two frames; if they can't be, the old ones stay \
+             and a warning message says why",
+        ),
+        weights(
+            "face-model-file",
+            "Face model file",
+            "Weights for finding faces that smile-train wrote (empty: the built-in ones), taken over as \
+             those of model-file are",
+        ),
+    ]
+}
+
+/// Properties that say what is looked at and how an answer is found.
+fn analysis_specs() -> Vec<glib::ParamSpec> {
+    let default = FrameSettings::default();
+    let share = |name, nick, blurb, range: std::ops::RangeInclusive<f32>, default| {
+        glib::ParamSpecFloat::builder(name)
+            .nick(nick)
+            .blurb(blurb)
+            .minimum(*range.start())
+            .maximum(*range.end())
+            .default_value(default)
+            .mutable_playing()
+            .build()
+    };
+    let count = |name, nick, blurb, default| {
+        glib::ParamSpecUInt::builder(name)
+            .nick(nick)
+            .blurb(blurb)
+            .minimum(1)
+            .default_value(default)
+            .mutable_playing()
+            .build()
+    };
     vec![
         glib::ParamSpecEnum::builder_with_default("region", default.region)
             .nick("Region")
@@ -134,20 +292,179 @@ fn frame_specs() -> Vec<glib::ParamSpec> {
             .default_value(Some(""))
             .mutable_playing()
             .build(),
+        share(
+            "min-face-size",
+            "Minimum face size",
+            "The height of the smallest face that is looked at, as a fraction of the frame's height; \
+             regions of interest may have any size",
+            0.0..=1.0,
+            default.min_face_size,
+        ),
+        count(
+            "max-faces",
+            "Maximum faces",
+            "Of more faces, so many of the largest are looked at",
+            default.max_faces,
+        ),
+        share(
+            "threshold",
+            "Threshold",
+            "The probability from which on a face smiles (-1: as the weights say)",
+            -1.0..=1.0,
+            default.threshold,
+        ),
+        share(
+            "hysteresis",
+            "Hysteresis",
+            "The width of the band around the threshold that the probability has to leave for another answer",
+            0.0..=1.0,
+            default.hysteresis,
+        ),
+        glib::ParamSpecDouble::builder("smoothing")
+            .nick("Smoothing")
+            .blurb("The time constant of the probability's average, in seconds of stream time (0: off)")
+            .minimum(0.0)
+            .maximum(60.0)
+            .default_value(default.smoothing)
+            .mutable_playing()
+            .build(),
+        count(
+            "inference-interval",
+            "Inference interval",
+            "Classify every so manieth frame, and new faces at once; in between, answers stay",
+            default.inference_interval,
+        ),
+        count(
+            "detection-interval",
+            "Detection interval",
+            "Look for faces in every so manieth frame; in between, they are carried to where they should be",
+            default.detection_interval,
+        ),
+    ]
+}
+
+/// Properties of what is drawn.
+fn picture_specs() -> Vec<glib::ParamSpec> {
+    let default = FrameSettings::default();
+    let color = |name, nick, blurb, default| {
+        glib::ParamSpecUInt::builder(name)
+            .nick(nick)
+            .blurb(blurb)
+            .default_value(default)
+            .mutable_playing()
+            .build()
+    };
+    vec![
         glib::ParamSpecFlags::builder::<Display>("display")
             .nick("Display")
             .blurb("What is drawn onto the frame (0: nothing, pixels stay as they are)")
             .default_value(default.display)
             .mutable_playing()
             .build(),
+        color(
+            "smile-color",
+            "Smile color",
+            "Of the box and the letters where someone smiles, as big-endian ARGB",
+            default.smile_color,
+        ),
+        color(
+            "neutral-color",
+            "Neutral color",
+            "Of the box and the letters where someone doesn't smile, as big-endian ARGB",
+            default.neutral_color,
+        ),
+        glib::ParamSpecDouble::builder("font-scale")
+            .nick("Font scale")
+            .blurb("The size of letters as a multiple of the usual one, as far as the frame has room")
+            .minimum(0.1)
+            .maximum(10.0)
+            .default_value(default.font_scale)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("labels")
+            .nick("Labels")
+            .blurb(
+                "What the two answers are called: not smiling and smiling, joined by a newline (empty: as \
+                 the weights say)",
+            )
+            .default_value(Some(""))
+            .mutable_playing()
+            .build(),
+    ]
+}
+
+/// Properties of how results leave the element.
+fn result_specs() -> Vec<glib::ParamSpec> {
+    let default = FrameSettings::default();
+    vec![
+        glib::ParamSpecBoolean::builder("attach-metas")
+            .nick("Attach metas")
+            .blurb("Put the results onto the buffer, as GstVideoRegionOfInterestMeta with a parameter smile")
+            .default_value(default.attach_metas)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("post-messages")
+            .nick("Post messages")
+            .blurb("Post element messages with the results")
+            .default_value(default.post_messages)
+            .mutable_playing()
+            .build(),
         glib::ParamSpecEnum::builder_with_default("updates", default.updates)
             .nick("Updates")
             .blurb(
-                "When results are posted as element messages; a change is another set of faces, or \
-                 another answer (smiling or not), than the frame before had, and the first result \
-                 after the start, a flush or a change of format",
+                "Which element messages are posted; a change is a face that appears or is lost, a smile \
+                 that starts or ends, and the first result after the start, a flush or a change of format",
             )
             .mutable_playing()
             .build(),
     ]
+}
+
+/// Properties that tell how it goes; all are read-only.
+pub fn status_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb(
+                "frames, inferences and skipped (guint64): frames seen, looked at by a network, and not \
+                 looked at for lack of time; inference-time-mean and inference-time-max (guint64, in \
+                 nanoseconds); faces (guint); device (gchararray)",
+            )
+            .read_only()
+            .build(),
+        glib::ParamSpecBoolean::builder("smiling")
+            .nick("Smiling")
+            .blurb("Whether anybody smiles")
+            .read_only()
+            .build(),
+        glib::ParamSpecUInt::builder("num-faces")
+            .nick("Number of faces")
+            .blurb("How many faces there are")
+            .read_only()
+            .build(),
+    ]
+}
+
+/// All properties.
+pub fn specs() -> &'static [glib::ParamSpec] {
+    static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+        let mut specs = Settings::specs();
+        specs.extend(status_specs());
+        specs
+    });
+    &PROPERTIES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_two_lines_or_none() {
+        assert_eq!(labels(""), Ok(None));
+        assert_eq!(labels("ernst\nheiter 🙂").unwrap().unwrap()[1], "heiter 🙂");
+        for wrong in ["one", "one\ntwo\nthree", "\n\n"] {
+            assert!(labels(wrong).unwrap_err().contains("instead of two"), "{wrong:?}");
+        }
+    }
 }

@@ -41,6 +41,18 @@ pub fn write(buffer: &mut gst::BufferRef, roi_type: Option<glib::Quark>, faces: 
     }
 }
 
+/// Finds the faces of an earlier frame among the regions that the buffer has: each by the region that it
+/// overlaps most. A face that was a region and is none now stays without one.
+pub fn assign(faces: &mut [Face], rects: &[Rect]) {
+    for face in faces {
+        if face.region.is_some() {
+            let overlaps = rects.iter().map(|rect| rect.overlap(face.rect)).enumerate();
+            let best = overlaps.filter(|(_, overlap)| *overlap > 0.0).max_by(|a, b| a.1.total_cmp(&b.1));
+            face.region = Some(best.map_or(usize::MAX, |(index, _)| index));
+        }
+    }
+}
+
 /// The nearest whole pixels: x, y, width and height.
 pub fn pixels(rect: Rect) -> (i32, i32, i32, i32) {
     let (x, y) = (rect.x.round() as i32, rect.y.round() as i32);

@@ -1,5 +1,7 @@
 //! What the element says about a frame, as other programs read it.
 
+use std::str::FromStr;
+
 use gst::prelude::*;
 
 use super::regions;
@@ -24,7 +26,56 @@ pub struct Results {
     /// The time of its display on the pipeline's clock.
     pub running_time: Option<gst::ClockTime>,
     pub duration: Option<gst::ClockTime>,
+    /// Why this is told.
+    pub event: Event,
+    /// Whose event it is; 0 for [`Event::Update`], and where the answer is not of a face.
+    pub identity: u32,
     pub faces: Vec<Face>,
+    /// How long the networks have taken for the faces, from the frame to the answer.
+    pub inference_time: gst::ClockTime,
+    /// Whether the faces are what was found in an earlier frame: there was no time for this one, or
+    /// it wasn't its turn.
+    pub stale: bool,
+    /// How much earlier in the stream that frame was; 0 where it is this one, or where that is not known.
+    pub age: gst::ClockTime,
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Event {
+    SmileStarted,
+    SmileEnded,
+    FaceAppeared,
+    /// A face that is lost smiles no more; nothing else is told of that.
+    FaceLost,
+    /// Nothing: this says how things are.
+    #[default]
+    Update,
+}
+
+impl Event {
+    const ALL: [Self; 5] =
+        [Self::SmileStarted, Self::SmileEnded, Self::FaceAppeared, Self::FaceLost, Self::Update];
+
+    /// The name in the message, such as `smile-started`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SmileStarted => "smile-started",
+            Self::SmileEnded => "smile-ended",
+            Self::FaceAppeared => "face-appeared",
+            Self::FaceLost => "face-lost",
+            Self::Update => "update",
+        }
+    }
+}
+
+impl FromStr for Event {
+    type Err = ResultsError;
+
+    fn from_str(name: &str) -> Result<Self, ResultsError> {
+        let event = Self::ALL.into_iter().find(|event| event.as_str() == name);
+        event.ok_or_else(|| ResultsError::Field(format!("event: there is no \"{name}\"")))
+    }
 }
 
 /// A face, or with `region` `center` and `full` the part of the frame that was looked at, and the
@@ -84,7 +135,12 @@ impl From<&Results> for gst::Structure {
             .field("stream-time", results.stream_time)
             .field("running-time", results.running_time)
             .field("duration", results.duration)
+            .field("event", results.event.as_str())
+            .field("identity", results.identity)
             .field("faces", gst::Array::from_iter(faces))
+            .field("inference-time", results.inference_time)
+            .field("stale", results.stale)
+            .field("age", results.age)
             .build()
     }
 }
@@ -119,7 +175,12 @@ impl TryFrom<&gst::StructureRef> for Results {
             stream_time: field(structure, "stream-time")?,
             running_time: field(structure, "running-time")?,
             duration: field(structure, "duration")?,
+            event: field::<&str>(structure, "event")?.parse()?,
+            identity: field(structure, "identity")?,
             faces: faces.iter().map(face).collect::<Result<_, _>>()?,
+            inference_time: field(structure, "inference-time")?,
+            stale: field(structure, "stale")?,
+            age: field(structure, "age")?,
         })
     }
 }
@@ -166,6 +227,11 @@ mod tests {
             stream_time: Some(gst::ClockTime::from_mseconds(2500)),
             running_time: None,
             duration: None,
+            event: Event::SmileStarted,
+            identity: 7,
+            inference_time: gst::ClockTime::from_useconds(700),
+            stale: true,
+            age: gst::ClockTime::from_mseconds(66),
             faces: vec![
                 Face {
                     id: 7,
@@ -186,8 +252,11 @@ mod tests {
     fn results_survive_the_way_there_and_back() {
         gst::init().unwrap();
         for results in [results(), Results::default()] {
-            let structure = gst::Structure::from(&results);
-            assert_eq!(Results::try_from(structure.as_ref()).unwrap(), results);
+            for event in Event::ALL {
+                let results = Results { event, ..results.clone() };
+                let structure = gst::Structure::from(&results);
+                assert_eq!(Results::try_from(structure.as_ref()).unwrap(), results);
+            }
         }
     }
 
@@ -198,6 +267,11 @@ mod tests {
         assert_eq!(structure.name(), "smilefilter");
         assert_eq!(structure.get::<u64>("stream-time"), Ok(2_500_000_000));
         assert_eq!(structure.get::<u64>("duration"), Ok(u64::MAX));
+        assert_eq!(structure.get::<&str>("event"), Ok("smile-started"));
+        assert_eq!(structure.get::<u32>("identity"), Ok(7));
+        assert_eq!(structure.get::<u64>("inference-time"), Ok(700_000));
+        assert_eq!(structure.get::<bool>("stale"), Ok(true));
+        assert_eq!(structure.get::<u64>("age"), Ok(66_000_000));
         let faces = structure.get::<gst::Array>("faces").unwrap();
         let face = faces[0].get::<gst::Structure>().unwrap();
         assert_eq!(face.name(), "face");
@@ -217,6 +291,9 @@ mod tests {
         let mut broken = gst::Structure::from(&results());
         broken.remove_field("duration");
         assert!(refused(&broken).to_string().contains("duration"));
+        let mut broken = gst::Structure::from(&results());
+        broken.set("event", "yawn");
+        assert!(refused(&broken).to_string().contains("yawn"));
         let mut broken = gst::Structure::from(&results());
         broken.set("faces", gst::Array::new([1i32]));
         assert!(refused(&broken).to_string().contains("faces"));

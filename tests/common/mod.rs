@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use gst::prelude::*;
 use gstsmile::model::{Architecture, Block, Metadata, Weights};
-use gstsmile::smilefilter::Results;
+use gstsmile::smilefilter::{Event, Results, Updates};
 
 pub fn init() {
     static INIT: std::sync::Once = std::sync::Once::new();
@@ -17,8 +17,12 @@ pub fn init() {
 
 /// Weights with the logit `gain` × (mean of all input bytes / 255) + `bias`.
 pub fn weights(gain: f32, bias: f32) -> Weights {
+    weights_of(gain, bias, [3, 8, 8])
+}
+
+/// The same for inputs of another shape.
+pub fn weights_of(gain: f32, bias: f32, input: [usize; 3]) -> Weights {
     use candle_core::{Device, Tensor};
-    let input = [3, 8, 8];
     let blocks = vec![Block::Flatten, Block::Dense { units: 1, relu: false }];
     let metadata = Metadata::new(Architecture { input, blocks });
     let len = metadata.architecture.input_len();
@@ -104,10 +108,24 @@ impl Bench {
         self.harness.push_and_pull(buffer).unwrap()
     }
 
-    /// The results posted since the last call.
+    /// The results posted since the last call: where each frame has an update, only that.
     pub fn results(&self) -> Vec<Results> {
+        let mut results = self.messages();
+        if self.element.property::<Updates>("updates") == Updates::EveryFrame {
+            results.retain(|results| results.event == Event::Update);
+        }
+        results
+    }
+
+    /// All element messages posted since the last call.
+    pub fn messages(&self) -> Vec<Results> {
         let messages = std::iter::from_fn(|| self.bus.pop_filtered(&[gst::MessageType::Element]));
         messages.map(|message| Results::try_from(message.structure().unwrap()).unwrap()).collect()
+    }
+
+    /// Like [`Bench::messages`]: what has happened, and to whom.
+    pub fn events(&self) -> Vec<(Event, u32)> {
+        self.messages().iter().map(|results| (results.event, results.identity)).collect()
     }
 }
 
@@ -188,6 +206,30 @@ fn encode(info: &gst_video::VideoInfo, [red, green, blue]: [f64; 3]) -> [u8; 3] 
         [16.0 + luma * 219.0 / 255.0, 128.0 + u * 224.0 / 255.0, 128.0 + v * 224.0 / 255.0]
     };
     values.map(|value| value.round().clamp(0.0, 255.0) as u8)
+}
+
+/// NASA's portrait in I420, with one large face.
+pub fn astronaut() -> (gst_video::VideoInfo, gst::Buffer) {
+    init();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg");
+    let mut harness =
+        gst_check::Harness::new_parse("jpegdec ! videoconvert ! capsfilter caps=video/x-raw,format=I420");
+    harness
+        .set_src_caps(gst::Caps::builder("image/jpeg").field("framerate", gst::Fraction::new(30, 1)).build());
+    let mut picture = gst::Buffer::from_slice(std::fs::read(path).unwrap());
+    picture.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+    let decoded = harness.push_and_pull(picture).unwrap();
+    let caps = harness.sinkpad().unwrap().current_caps().unwrap();
+    (gst_video::VideoInfo::from_caps(&caps).unwrap(), decoded)
+}
+
+/// The same pixels in a frame of another time.
+pub fn at(buffer: &gst::Buffer, milliseconds: u64) -> gst::Buffer {
+    let mut buffer = buffer.copy();
+    let writable = buffer.make_mut();
+    writable.set_pts(gst::ClockTime::from_mseconds(milliseconds));
+    writable.set_duration(gst::ClockTime::from_mseconds(33));
+    buffer
 }
 
 /// A frame of one colour.

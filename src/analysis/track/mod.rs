@@ -11,13 +11,13 @@ use matching::Matcher;
 use motion::Motion;
 
 /// How faces are followed. Times are of the stream, so that the frame rate doesn't matter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// A face that is not seen is reported for so long, at the place where it should be.
     pub hold: Duration,
     /// A face that is seen again within this time is the same one.
     pub patience: Duration,
-    /// The time constant of the smile's average.
+    /// The time constant of the smile's average; with 0, each answer stands alone.
     pub smoothing: Duration,
     /// How far from the threshold the average has to be for another answer, in probability.
     pub hysteresis: f32,
@@ -50,7 +50,7 @@ pub struct Track {
     pub id: u32,
     /// Where it is: what was seen with its jitter taken out, or where it should be if it is coasting.
     pub rect: Rect,
-    /// Its place among the frame's sightings, or `None` where it is coasting: not seen just now.
+    /// Its place among the last sightings, or `None` where it is coasting: not among them.
     pub sighting: Option<usize>,
     /// Whether it smiles, once that was asked.
     pub answer: Option<Answer>,
@@ -69,8 +69,9 @@ pub struct Tracker {
     tracks: Vec<Track>,
     matcher: Matcher,
     last_id: u32,
-    /// The time of the last picture, if there was one.
+    /// The time of the last picture, and of the last one with sightings, if there was one.
     time: Option<Duration>,
+    updated: Option<Duration>,
 }
 
 impl Tracker {
@@ -82,6 +83,21 @@ impl Tracker {
     pub fn forget(&mut self) {
         self.tracks.clear();
         self.time = None;
+        self.updated = None;
+    }
+
+    /// Forgets all answers, but no face.
+    pub fn forget_answers(&mut self) {
+        self.tracks.iter_mut().for_each(|track| track.answer = None);
+    }
+
+    /// Goes on to a picture at `time` in which nobody looked for faces: they are where they should be,
+    /// and none comes or goes.
+    pub fn carry(&mut self, time: Duration) {
+        self.time = Some(time);
+        for track in &mut self.tracks {
+            track.rect = track.motion.predict(time.saturating_sub(track.seen)).rect();
+        }
     }
 
     /// Takes in the sightings of the frame at `time`. Where time goes backwards, all faces before
@@ -90,9 +106,10 @@ impl Tracker {
         if self.time.is_some_and(|last| time < last) {
             self.forget();
         }
-        let first = self.time.is_none();
-        let interval = time.saturating_sub(self.time.unwrap_or(time));
+        let first = self.updated.is_none();
+        let interval = time.saturating_sub(self.updated.unwrap_or(time));
         self.time = Some(time);
+        self.updated = Some(time);
         // A face seen in the last picture waits for this one, however late that comes.
         let patience = self.settings.patience;
         self.tracks.retain(|track| track.sighting.is_some() || time.saturating_sub(track.seen) <= patience);

@@ -26,8 +26,12 @@ impl Buffer {
             bail!("no memory for {len} values");
         }
         values.resize(len + LINE, 0.0f32);
+        Ok(Self::aligned(values, len))
+    }
+
+    fn aligned(values: Vec<f32>, len: usize) -> Self {
         let start = values.as_ptr().align_offset(4 * LINE).min(LINE);
-        Ok(Self { values, start, len })
+        Self { values, start, len }
     }
 
     #[inline(always)]
@@ -38,6 +42,15 @@ impl Buffer {
     #[inline(always)]
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values[self.start..][..self.len]
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        let mut copy = Self::aligned(vec![0.0; self.values.len()], self.len);
+        // The copy may begin elsewhere in its memory.
+        copy.values_mut().copy_from_slice(self.values());
+        copy
     }
 }
 

@@ -6,7 +6,7 @@ use pulp::Simd;
 use super::buffer::Buffer;
 use super::kernel::{Packed, Product, multiply, rows_from};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dense {
     packed: Packed,
     bias: Buffer,

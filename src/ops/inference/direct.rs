@@ -7,7 +7,7 @@ use super::buffer::{Buffer, Layout};
 use super::finish::Finish;
 use super::kernel::{Packed, Product, multiply, rows_from};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Direct {
     /// Taps by kernel row, kernel column and channel: a kernel row of the input is one run.
     packed: Packed,

@@ -10,7 +10,7 @@ use crate::ops::simd::multiply_add;
 ///
 /// That normalisation belongs to the side that writes the picture: normalised before it gets its
 /// frame of zeros, the padding needs no correction at the borders.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Finish {
     bias: Buffer,
     scale: Buffer,

@@ -1,5 +1,7 @@
 //! The matrix product that convolutions and dense layers come down to.
 
+use std::sync::Arc;
+
 use candle_core::Result;
 use pulp::Simd;
 
@@ -10,10 +12,10 @@ use crate::ops::simd::multiply_add;
 const GROUP: usize = 4;
 
 /// A matrix of `taps` rows and one column for each filter, laid out for [`Product`]: by groups of
-/// up to [`GROUP`] vectors of filters, and in a group by taps.
-#[derive(Debug)]
+/// up to [`GROUP`] vectors of filters, and in a group by taps. Clones share it.
+#[derive(Clone, Debug)]
 pub struct Packed {
-    weights: Buffer,
+    weights: Arc<Buffer>,
     taps: usize,
     /// Filters in vectors, rounded up.
     vectors: usize,
@@ -28,9 +30,9 @@ impl Packed {
         weight: impl Fn(usize, usize) -> f32,
     ) -> Result<Self> {
         let vectors = filters.div_ceil(lanes);
-        let mut packed = Self { weights: Buffer::new(taps * vectors * lanes)?, taps, vectors };
-        for (first, count) in packed.groups() {
-            let group = &mut packed.weights.values_mut()[first * lanes * taps..];
+        let mut weights = Buffer::new(taps * vectors * lanes)?;
+        for (first, count) in groups(vectors) {
+            let group = &mut weights.values_mut()[first * lanes * taps..];
             for (tap, row) in group.chunks_exact_mut(count * lanes).take(taps).enumerate() {
                 for (lane, value) in row.iter_mut().enumerate() {
                     let filter = first * lanes + lane;
@@ -40,14 +42,13 @@ impl Packed {
                 }
             }
         }
-        Ok(packed)
+        Ok(Self { weights: Arc::new(weights), taps, vectors })
     }
 
     /// First vector and number of vectors of each group.
     #[inline(always)]
     pub fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let vectors = self.vectors;
-        (0..vectors).step_by(GROUP).map(move |first| (first, GROUP.min(vectors - first)))
+        groups(self.vectors)
     }
 
     /// The taps of the group that begins with the vector `first`.
@@ -56,6 +57,11 @@ impl Packed {
         let weights = &self.weights.values()[first * S::F32_LANES * self.taps..];
         &S::as_simd_f32s(weights).0.as_chunks().0[..self.taps]
     }
+}
+
+#[inline(always)]
+fn groups(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..vectors).step_by(GROUP).map(move |first| (first, GROUP.min(vectors - first)))
 }
 
 // Here and in what is built on it, closures and the arrays' own `map` and `from_fn` stay away from

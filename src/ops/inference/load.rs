@@ -2,7 +2,7 @@
 
 use super::buffer::Layout;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Load {
     /// Value = byte × scale + shift, for each channel.
     affine: Vec<[f32; 2]>,

@@ -72,8 +72,8 @@ pub struct Norm {
     pub epsilon: f64,
 }
 
-/// A network ready to run.
-#[derive(Debug)]
+/// A network ready to run. Clones share the packed weights and compute in memory of their own.
+#[derive(Clone, Debug)]
 pub struct Engine {
     isa: Isa,
     load: Load,
@@ -89,7 +89,7 @@ pub struct Engine {
     output: plan::Output,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Conv {
     method: Method,
     input: Layout,
@@ -98,7 +98,7 @@ struct Conv {
 }
 
 /// A convolution beside the others, with an answer for its result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Head {
     conv: Conv,
     /// Which of the engine's pictures it reads.
@@ -107,7 +107,7 @@ struct Head {
     output: plan::Output,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Method {
     Direct(Direct),
     Winograd(Winograd),

@@ -12,7 +12,7 @@ use super::winograd::{TILE, Winograd};
 use super::{Conv, Engine, Head, Isa, Layer, Method, Norm, ROWS};
 
 /// How the answers lie in the last of the engine's rows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     layout: Layout,
 }

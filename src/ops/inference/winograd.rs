@@ -26,7 +26,7 @@ const BATCH: usize = 16;
 /// would share few sets of the cache.
 const GAP: usize = 16;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Winograd {
     /// By position.
     kernels: Vec<Packed>,

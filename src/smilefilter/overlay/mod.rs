@@ -3,13 +3,15 @@
 mod place;
 mod shape;
 
-use ab_glyph::FontRef;
+use std::sync::Arc;
+
 use gst_video::{VideoOverlayComposition, VideoOverlayRectangle};
 
+use super::properties::{FrameSettings, Labels};
 use super::{Display, frame, regions};
 use crate::analysis::Face;
 use place::Area;
-use shape::{Frame, Layout, NOT_SMILING, PADDING, Plate, SMILING, text_width};
+use shape::{Color, Fonts, Frame, Layout, PADDING, Plate};
 
 /// Line height as a part of the frame's shorter side: of the label of a whole frame, and of those
 /// beside faces.
@@ -29,6 +31,25 @@ const BOX_PER_SIDE: f32 = 1.0 / 360.0;
 /// the frame's shorter side.
 const STILL_PER_SIDE: f32 = 1.0 / 400.0;
 
+/// How results are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Style {
+    pub display: Display,
+    /// Of neutral faces, and of those that smile: alpha, red, green and blue from the highest byte on.
+    pub colors: [u32; 2],
+    pub font_scale: f32,
+}
+
+impl From<&FrameSettings> for Style {
+    fn from(settings: &FrameSettings) -> Self {
+        Self {
+            display: settings.display,
+            colors: [settings.neutral_color, settings.smile_color],
+            font_scale: settings.font_scale as f32,
+        }
+    }
+}
+
 /// A frame as the eye sees it, and what shall be drawn.
 #[derive(Clone, Copy, PartialEq)]
 struct Canvas {
@@ -39,7 +60,7 @@ struct Canvas {
     pixel_aspect: f32,
     /// In pixels, rounded down to whole chroma samples.
     area: Area,
-    display: Display,
+    style: Style,
 }
 
 /// How one face is drawn; what looks the same isn't drawn again.
@@ -58,16 +79,20 @@ struct Look {
 #[derive(Clone, Copy, PartialEq)]
 enum Shape {
     Label { layout: Layout, smiling: bool, percent: u8 },
+    Rate { layout: Layout, rate: u32 },
     Side { frame: Frame, side: usize, smiling: bool },
 }
 
 /// Draws results, and keeps what it has drawn.
 pub struct Overlay {
-    font: FontRef<'static>,
-    labels: [String; 2],
+    fonts: Fonts,
+    /// All that is written, so that the letters' size doesn't depend on the answer.
+    labels: Labels,
     /// Widths of the widest label and of the widest percentage, for a line height of 1.
     widths: [f32; 2],
     canvas: Option<Canvas>,
+    /// Frames in a second, where that is shown.
+    rate: Option<u32>,
     looks: Vec<Look>,
     next: Vec<Look>,
     shapes: Vec<(Shape, gst::Buffer)>,
@@ -75,18 +100,13 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// `labels` are all that will be written, so that the letters' size doesn't depend on the
-    /// answer.
-    pub fn new(labels: &[String; 2]) -> Self {
-        let font = FontRef::try_from_slice(dejavu::sans::bold()).expect("the font is part of the program");
-        let width = |text: &str| text_width(&font, text);
-        let widest = labels.iter().map(|label| width(label)).fold(0.0, f32::max);
-        let widths = [widest, width("100 %")];
+    pub fn new() -> Self {
         Self {
-            font,
-            labels: labels.clone(),
-            widths,
+            fonts: Fonts::new(),
+            labels: Arc::default(),
+            widths: [0.0; 2],
             canvas: None,
+            rate: None,
             looks: Vec::new(),
             next: Vec::new(),
             shapes: Vec::new(),
@@ -99,18 +119,25 @@ impl Overlay {
     pub fn composition(
         &mut self,
         faces: &[Face],
-        display: Display,
+        labels: &Labels,
+        style: Style,
+        rate: Option<u32>,
         info: &gst_video::VideoInfo,
     ) -> Result<Option<&VideoOverlayComposition>, glib::BoolError> {
-        let canvas = Canvas::new(info, display);
-        if self.canvas != Some(canvas) {
+        let canvas = Canvas::new(info, style);
+        if self.canvas != Some(canvas) || self.labels != *labels {
+            let width = |text: &str| self.fonts.width(text);
+            let widest = labels.iter().map(|label| width(label)).fold(0.0, f32::max);
+            self.widths = [widest, width("100 %")];
+            self.labels = labels.clone();
             self.looks.clear();
             self.shapes.clear();
             self.composition = None;
             self.canvas = Some(canvas);
         }
         self.look_at(faces, canvas);
-        if self.next != self.looks {
+        if self.next != self.looks || self.rate != rate {
+            self.rate = rate;
             std::mem::swap(&mut self.next, &mut self.looks);
             self.composition = None;
             self.composition = self.draw(canvas)?;
@@ -121,7 +148,7 @@ impl Overlay {
     /// Decides how the faces are drawn now.
     fn look_at(&mut self, faces: &[Face], canvas: Canvas) {
         self.next.clear();
-        if canvas.display.is_empty() {
+        if canvas.style.display.is_empty() {
             return;
         }
         for face in faces {
@@ -154,7 +181,7 @@ impl Overlay {
         let mut rectangles = Vec::new();
         for index in 0..self.looks.len() {
             let Look { id, smiling, percent, area, label } = self.looks[index];
-            if id > 0 && canvas.display.contains(Display::BOX) {
+            if id > 0 && canvas.style.display.contains(Display::BOX) {
                 let frame = canvas.frame(area);
                 for (side, [x, y, width, height]) in frame.sides().into_iter().enumerate() {
                     let place = Area { x: area.x + x, y: area.y + y, width, height };
@@ -166,6 +193,10 @@ impl Overlay {
                 let shape = Shape::Label { layout, smiling, percent };
                 rectangles.extend(self.put(shape, place, &before)?);
             }
+        }
+        if let Some((layout, rate)) = self.rate.and_then(|rate| Some((self.rate_layout(canvas)?, rate))) {
+            let shape = Shape::Rate { layout, rate };
+            rectangles.extend(self.put(shape, canvas.other_corner(layout), &before)?);
         }
         if rectangles.is_empty() {
             return Ok(None);
@@ -196,10 +227,16 @@ impl Overlay {
     }
 
     fn buffer(&self, shape: Shape, width: u32, height: u32) -> Result<gst::Buffer, glib::BoolError> {
-        let color = |smiling: bool| if smiling { SMILING } else { NOT_SMILING };
+        let colors = self.canvas.map_or([0; 2], |canvas| canvas.style.colors);
+        let color = |smiling: bool| Color::from_argb(colors[usize::from(smiling)]);
         let pixels = match shape {
             Shape::Label { layout, smiling, percent } => {
                 self.plate(&layout, smiling, percent).pixels(color(smiling))
+            }
+            Shape::Rate { layout, rate } => {
+                let mut plate = Plate::new(&layout);
+                plate.write(&self.fonts, 0, &rate_text(rate));
+                plate.pixels(color(false))
             }
             Shape::Side { frame, side, smiling } => frame.pixels(side, color(smiling)),
         };
@@ -221,10 +258,10 @@ impl Overlay {
         let mut plate = Plate::new(layout);
         match layout.lines {
             0 => {}
-            1 => plate.write(&self.font, 0, &format!("{label} {sure}")),
+            1 => plate.write(&self.fonts, 0, &format!("{label} {sure}")),
             _ => {
-                plate.write(&self.font, 0, label);
-                plate.write(&self.font, 1, &sure);
+                plate.write(&self.fonts, 0, label);
+                plate.write(&self.fonts, 1, &sure);
             }
         }
         if layout.bar {
@@ -236,7 +273,8 @@ impl Overlay {
     /// How a label is laid out, of the whole frame or of a face. `None` where there is none or the
     /// frame is too small for letters.
     fn layout(&self, canvas: Canvas, whole: bool) -> Option<Layout> {
-        let (text, bar) = (canvas.display.contains(Display::LABEL), canvas.display.contains(Display::BAR));
+        let display = canvas.style.display;
+        let (text, bar) = (display.contains(Display::LABEL), display.contains(Display::BAR));
         let bar = bar && !whole;
         let (line, wrap) = self.line_height(canvas, if whole { LINE_PER_SIDE } else { FACE_LINE_PER_SIDE });
         if line < UNREADABLE_LINE || !text && !bar {
@@ -245,21 +283,30 @@ impl Overlay {
         let [label, percent] = self.widths;
         let (lines, width) = match (text, wrap) {
             (false, _) => (0, label),
-            (true, false) => (1, label + text_width(&self.font, " ") + percent),
+            (true, false) => (1, label + self.fonts.width(" ") + percent),
             (true, true) => (2, label.max(percent)),
         };
         Some(Layout::new(line, lines, bar, width, canvas.pixel_aspect))
     }
 
+    /// How the number of frames in a second is laid out, if there is room for it.
+    fn rate_layout(&self, canvas: Canvas) -> Option<Layout> {
+        let width = self.fonts.width(&rate_text(99).replace('9', "0")).max(self.fonts.width(&rate_text(100)));
+        let wanted = (canvas.side() * FACE_LINE_PER_SIDE).max(SMALL_LINE) * canvas.style.font_scale;
+        let around = 2.0 * (PADDING + MARGIN);
+        let line = wanted.min(canvas.width / (width + around)).min(canvas.height / (1.0 + around));
+        (line >= UNREADABLE_LINE).then(|| Layout::new(line, 1, false, width, canvas.pixel_aspect))
+    }
+
     /// The height of a line that suits the frame, and whether the percentage goes on a second line.
     fn line_height(&self, canvas: Canvas, line_per_side: f32) -> (f32, bool) {
         let [label, percent] = self.widths;
-        let space = text_width(&self.font, " ");
+        let space = self.fonts.width(" ");
         let around = 2.0 * (PADDING + MARGIN);
-        let wanted = (canvas.width.min(canvas.height) * line_per_side).max(SMALL_LINE);
+        let wanted = (canvas.side() * line_per_side).max(SMALL_LINE) * canvas.style.font_scale;
         let one_line =
             (canvas.width / (label + space + percent + around)).min(canvas.height / (1.0 + around));
-        if one_line >= READABLE_LINE {
+        if one_line >= READABLE_LINE.min(wanted) {
             return (wanted.min(one_line), false);
         }
         let two_lines = (canvas.width / (label.max(percent) + around)).min(canvas.height / (2.0 + around));
@@ -268,12 +315,12 @@ impl Overlay {
 }
 
 impl Canvas {
-    fn new(info: &gst_video::VideoInfo, display: Display) -> Self {
+    fn new(info: &gst_video::VideoInfo, style: Style) -> Self {
         let pixel_aspect = frame::pixel_aspect(info);
         let even = |pixels: u32| (pixels / 2 * 2) as i32;
         let area = Area { x: 0, y: 0, width: even(info.width()), height: even(info.height()) };
         let (width, height) = (info.width() as f32 * pixel_aspect, info.height() as f32);
-        Self { width, height, pixel_aspect, area, display }
+        Self { width, height, pixel_aspect, area, style }
     }
 
     fn side(&self) -> f32 {
@@ -316,4 +363,14 @@ impl Canvas {
             height: layout.height as i32,
         }
     }
+
+    /// Where the number of frames in a second is.
+    fn other_corner(&self, layout: Layout) -> Area {
+        let corner = self.corner(layout);
+        Area { x: (self.area.width - corner.x - corner.width).max(0), ..corner }
+    }
+}
+
+fn rate_text(rate: u32) -> String {
+    format!("{rate} fps")
 }

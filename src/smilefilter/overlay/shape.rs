@@ -2,8 +2,23 @@
 
 use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 
-pub const SMILING: [f32; 3] = [82.0, 232.0, 118.0];
-pub const NOT_SMILING: [f32; 3] = [212.0, 212.0, 212.0];
+/// What letters and lines are drawn with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Color {
+    /// From 0 to 1.
+    alpha: f32,
+    /// From 0 to 255.
+    rgb: [f32; 3],
+}
+
+impl Color {
+    /// From alpha, red, green and blue, the highest byte first.
+    pub fn from_argb(argb: u32) -> Self {
+        let [alpha, red, green, blue] = argb.to_be_bytes().map(f32::from);
+        Self { alpha: alpha / 255.0, rgb: [red, green, blue] }
+    }
+}
+
 const PLATE_ALPHA: f32 = 0.72;
 /// Of the dark rim along a box's line.
 const RIM_ALPHA: f32 = 0.5;
@@ -15,23 +30,44 @@ pub const PADDING: f32 = 0.3;
 /// Of a bar, in line heights.
 const BAR_HEIGHT: f32 = 0.2;
 
-/// The width of a text for a line height of 1.
-pub fn text_width(font: &FontRef, text: &str) -> f32 {
-    lay_out(font, text, PxScale::from(1.0)).1
+/// The letters that there are: of a bold face, and of a regular one for signs that it lacks.
+pub struct Fonts([FontRef<'static>; 2]);
+
+impl Fonts {
+    pub fn new() -> Self {
+        let font = |bytes| FontRef::try_from_slice(bytes).expect("the font is part of the program");
+        Self([font(dejavu::sans::bold()), font(dejavu::sans::regular())])
+    }
+
+    /// The width of a text for a line height of 1.
+    pub fn width(&self, text: &str) -> f32 {
+        self.lay_out(text, PxScale::from(1.0)).1
+    }
+
+    /// Glyphs with their fonts side by side on a line whose top is at 0, and the width of them all.
+    fn lay_out(&self, text: &str, scale: PxScale) -> (Vec<(&FontRef<'static>, Glyph)>, f32) {
+        let mut x = 0.0;
+        let mut glyphs: Vec<(&FontRef, Glyph)> = Vec::new();
+        for character in text.chars().filter(|&character| !is_invisible(character)) {
+            let has_it = |font: &&FontRef| font.glyph_id(character).0 != 0;
+            let font = self.0.iter().find(has_it).unwrap_or(&self.0[0]);
+            let (id, scaled) = (font.glyph_id(character), font.as_scaled(scale));
+            x += match glyphs.last() {
+                Some((last, glyph)) if std::ptr::eq(*last, font) => scaled.kern(glyph.id, id),
+                _ => 0.0,
+            };
+            // All on the first font's base line.
+            let base = self.0[0].as_scaled(scale).ascent();
+            glyphs.push((font, id.with_scale_and_position(scale, point(x, base))));
+            x += scaled.h_advance(id);
+        }
+        (glyphs, x)
+    }
 }
 
-/// Glyphs side by side on a line whose top is at 0, and the width of them all.
-fn lay_out(font: &FontRef, text: &str, scale: PxScale) -> (Vec<Glyph>, f32) {
-    let font = font.as_scaled(scale);
-    let mut x = 0.0;
-    let mut glyphs: Vec<Glyph> = Vec::new();
-    for character in text.chars() {
-        let id = font.glyph_id(character);
-        x += glyphs.last().map_or(0.0, |last| font.kern(last.id, id));
-        glyphs.push(id.with_scale_and_position(scale, point(x, font.ascent())));
-        x += font.h_advance(id);
-    }
-    (glyphs, x)
+/// Signs that only say how others look, such as the one that asks for a coloured emoji.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
 /// How a plate is laid out.
@@ -73,11 +109,11 @@ impl<'a> Plate<'a> {
     }
 
     /// Writes a line of text; rows count from 0.
-    pub fn write(&mut self, font: &FontRef, row: usize, text: &str) {
+    pub fn write(&mut self, fonts: &Fonts, row: usize, text: &str) {
         let Layout { line, pixel_aspect, .. } = *self.layout;
         let scale = PxScale { x: line / pixel_aspect, y: line };
         let (left, top) = (PADDING * line / pixel_aspect, (0.5 * PADDING + row as f32) * line);
-        for mut glyph in lay_out(font, text, scale).0 {
+        for (font, mut glyph) in fonts.lay_out(text, scale).0 {
             glyph.position.x += left;
             glyph.position.y += top;
             self.add(font, glyph);
@@ -114,7 +150,7 @@ impl<'a> Plate<'a> {
         }
     }
 
-    pub fn pixels(&self, color: [f32; 3]) -> Vec<u8> {
+    pub fn pixels(&self, color: Color) -> Vec<u8> {
         let &Layout { width, height, line, pixel_aspect, .. } = self.layout;
         let radius = (0.35 * line).min(height as f32 / 2.0);
         let size = [width as f32 * pixel_aspect, height as f32];
@@ -127,8 +163,9 @@ impl<'a> Plate<'a> {
             }
             let at = [(x as f32 + 0.5) * pixel_aspect, y as f32 + 0.5];
             let plate = PLATE_ALPHA * (0.5 - outline(at, size, radius)).clamp(0.0, 1.0);
+            let text = text * color.alpha;
             let alpha = text + plate * (1.0 - text);
-            argb(alpha, color.map(|value| value * text / alpha.max(1e-6)))
+            argb(alpha, color.rgb.map(|value| value * text / alpha.max(1e-6)))
         };
         self.coverage.iter().enumerate().flat_map(pixel).collect()
     }
@@ -168,7 +205,7 @@ impl Frame {
     }
 
     /// One of the four sides.
-    pub fn pixels(&self, side: usize, color: [f32; 3]) -> Vec<u8> {
+    pub fn pixels(&self, side: usize, color: Color) -> Vec<u8> {
         let [left, top, width, height] = self.sides()[side];
         let upright = side >= 2;
         let round = (self.radius() / self.pixel_aspect.min(1.0)).ceil() as i32;
@@ -190,15 +227,15 @@ impl Frame {
         bytes
     }
 
-    fn pixel(&self, x: i32, y: i32, color: [f32; 3]) -> [u8; 4] {
+    fn pixel(&self, x: i32, y: i32, color: Color) -> [u8; 4] {
         let size = [self.width as f32 * self.pixel_aspect, self.height as f32];
         let radius = self.radius().min(size[0] / 2.0).min(size[1] / 2.0);
         let at = [(x as f32 + 0.5) * self.pixel_aspect, y as f32 + 0.5];
         let depth = -outline(at, size, radius);
         let within = |to: f32| (depth + 0.5).clamp(0.0, 1.0) - (depth - to + 0.5).clamp(0.0, 1.0);
-        let line = within(self.line);
-        let alpha = line + RIM_ALPHA * within(self.line + 1.0) * (1.0 - line);
-        argb(alpha, color.map(|value| value * line / alpha.max(1e-6)))
+        let line = within(self.line) * color.alpha;
+        let alpha = line + RIM_ALPHA * color.alpha * within(self.line + 1.0) * (1.0 - line);
+        argb(alpha, color.rgb.map(|value| value * line / alpha.max(1e-6)))
     }
 }
 

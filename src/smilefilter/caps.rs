@@ -1,0 +1,74 @@
+//! Which video the element takes, and how it negotiates overlays.
+
+use gst_video::CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION as OVERLAY_FEATURE;
+use gst_video::{VideoInterlaceMode, VideoMultiviewMode};
+
+use super::FORMATS;
+
+/// All that the element takes.
+pub fn template() -> gst::Caps {
+    let plain = gst_video::VideoCapsBuilder::new().format_list(FORMATS).build();
+    let mut caps = add_overlay_feature(&plain);
+    caps.merge(plain);
+    caps
+}
+
+/// The description of raw video in `caps`.
+///
+/// # Errors
+/// Where it has a form that isn't one picture a buffer; in words that say what to do.
+pub fn parse(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String> {
+    let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| format!("{caps} are not of raw video"))?;
+    if let VideoInterlaceMode::Fields = info.interlace_mode() {
+        return Err(
+            "The video comes as single fields (interlace-mode=fields), which can't be analysed; put \
+             deinterlace before smilefilter"
+                .into(),
+        );
+    }
+    let mode = info.multiview_mode();
+    use VideoMultiviewMode::{FrameByFrame, MultiviewFrameByFrame, Separated};
+    if let FrameByFrame | MultiviewFrameByFrame | Separated = mode {
+        return Err(format!(
+            "The video has several views one after the other (multiview-mode={}), in which faces can't \
+             be followed; have one view (mono, left or right), or the views in one picture (such as \
+             side-by-side)",
+            mode.to_caps_string().unwrap_or_else(|| "unknown".into())
+        ));
+    }
+    Ok(info)
+}
+
+fn names_overlays(features: &gst::CapsFeaturesRef) -> bool {
+    !features.is_any() && features.contains(OVERLAY_FEATURE)
+}
+
+pub fn name_overlays(caps: &gst::CapsRef) -> bool {
+    caps.iter_with_features().any(|(_, features)| names_overlays(features))
+}
+
+/// The same caps for buffers that may carry overlay compositions.
+pub fn add_overlay_feature(caps: &gst::CapsRef) -> gst::Caps {
+    let mut overlay = gst::Caps::new_empty();
+    for (structure, features) in caps.iter_with_features() {
+        let mut features = features.to_owned();
+        if !features.is_any() && !features.contains(OVERLAY_FEATURE) {
+            features.add(OVERLAY_FEATURE);
+        }
+        overlay.make_mut().append_structure_full(structure.to_owned(), Some(features));
+    }
+    overlay
+}
+
+/// The caps, and also those without overlay compositions.
+pub fn allow_plain(caps: &gst::CapsRef) -> gst::Caps {
+    let mut plain = caps.to_owned();
+    for (structure, features) in caps.iter_with_features() {
+        if names_overlays(features) {
+            let mut features = features.to_owned();
+            features.remove(OVERLAY_FEATURE);
+            plain.make_mut().append_structure_full(structure.to_owned(), Some(features));
+        }
+    }
+    plain
+}

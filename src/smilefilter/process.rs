@@ -1,0 +1,424 @@
+//! The way of a frame through the element.
+
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_video::VideoFrameRef;
+
+use super::changes::Change;
+use super::imp::{CAT, SmileFilter};
+use super::mailbox::{Mailbox, Panic};
+use super::overlay::{Overlay, Style};
+use super::properties::{FrameSettings, Labels};
+use super::worker::{Outcome, Task, Worker};
+use super::{Event, Results, Updates, regions, results};
+use crate::analysis::{self, Effort, Rect, Search};
+
+/// What only the streaming thread uses.
+pub struct Streaming {
+    pub engine: Engine,
+    pub overlay: Overlay,
+    /// Upstream's regions on the buffer.
+    pub regions: Vec<Rect>,
+    /// Of the last frame, without faces.
+    pub times: Results,
+    /// The newest there is.
+    pub outcome: Option<Outcome>,
+}
+
+/// Who looks at frames.
+pub enum Engine {
+    /// The streaming thread.
+    Sync(Box<Worker>),
+    /// A thread of its own.
+    Async(Mailbox<Job, Outcome>),
+}
+
+/// A copy of a frame, and what is asked about it.
+///
+/// The frame itself is not kept: a worker that holds a reference takes a buffer out of upstream's pool for
+/// as long as it works, of which a camera has few; and what is held twice can't be drawn on in place, so
+/// that the element would copy the frame for downstream instead. The crops that the networks read are
+/// far smaller than a frame, but where they lie is only known after the faces were found, and making the
+/// locator's view reads the whole frame at several times the cost of copying it. So a plain copy into
+/// memory of our own, which the pool reuses, is the cheapest thing that a frame can be made to wait for.
+pub struct Job {
+    frame: gst::Buffer,
+    info: gst_video::VideoInfo,
+    task: Task,
+}
+
+/// What one frame needs to know of the element.
+pub struct Snapshot {
+    pub info: gst_video::VideoInfo,
+    pub settings: FrameSettings,
+    /// Where frames are copied to.
+    pub pool: Option<gst::BufferPool>,
+    /// The frame has nothing to do with those before.
+    pub anew: bool,
+    /// The frame is late.
+    pub late: bool,
+    /// Frames in a second.
+    pub rate: Option<u32>,
+}
+
+impl Streaming {
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            overlay: Overlay::new(),
+            regions: Vec::new(),
+            times: Results::default(),
+            outcome: None,
+        }
+    }
+}
+
+impl SmileFilter {
+    /// A thread that has `worker` look at frames.
+    pub fn spawn(&self, mut worker: Box<Worker>) -> std::io::Result<Mailbox<Job, Outcome>> {
+        let (warns, fails) = (self.obj().downgrade(), self.obj().downgrade());
+        let work = move |job: Job| {
+            let frame = VideoFrameRef::from_buffer_ref_readable(&job.frame, &job.info);
+            let outcome = frame.and_then(|frame| worker.look(&frame, &job.task).cloned());
+            outcome.inspect_err(|error| warns.upgrade().iter().for_each(|obj| obj.imp().warn(error))).ok()
+        };
+        let failed = move |panic: Panic| {
+            let words = panic.downcast_ref::<&str>().copied();
+            let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            if let Some(obj) = fails.upgrade() {
+                gst::element_error!(obj, gst::LibraryError::Failed, ("Panicked: {}", words.unwrap_or("")));
+            }
+        };
+        Mailbox::new("smilefilter", work, failed)
+    }
+
+    /// Finds out about one frame, draws on it and tells about it.
+    pub fn process(
+        &self,
+        streaming: &mut Streaming,
+        frame: &Snapshot,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<(), glib::BoolError> {
+        streaming.times = self.times(buffer);
+        self.look(streaming, frame, buffer)?;
+        let Some(outcome) = &streaming.outcome else { return Ok(()) };
+        gst::trace!(CAT, imp = self, "{outcome:?}");
+        let settings = &frame.settings;
+        if settings.attach_metas {
+            regions::write(buffer, settings.roi_type, &outcome.faces);
+        }
+        self.announce(outcome, settings, &streaming.times);
+        self.draw(&mut streaming.overlay, outcome, frame, buffer)
+    }
+
+    /// Brings `streaming.outcome` up to date for this frame.
+    fn look(
+        &self,
+        streaming: &mut Streaming,
+        frame: &Snapshot,
+        buffer: &gst::BufferRef,
+    ) -> Result<(), glib::BoolError> {
+        let Streaming { engine, regions, times, outcome, .. } = streaming;
+        let search = Search::from(frame.settings.region);
+        regions.clear();
+        if matches!(search, Search::Auto | Search::Regions) {
+            regions::read(buffer, frame.settings.roi_type, regions);
+        }
+        let task = Task {
+            time: times.time(),
+            settings: (&frame.settings).into(),
+            search,
+            regions: std::mem::take(regions),
+            anew: frame.anew,
+            skip: frame.late,
+        };
+        if frame.late {
+            self.stats().counts().skipped += 1;
+        }
+        match engine {
+            Engine::Sync(worker) => {
+                let view = VideoFrameRef::from_buffer_ref_readable(buffer, &frame.info)?;
+                let found = worker.look(&view, &task)?;
+                match outcome {
+                    Some(outcome) => outcome.clone_from(found),
+                    none => *none = Some(found.clone()),
+                }
+                *regions = task.regions;
+            }
+            Engine::Async(mailbox) => {
+                if frame.anew {
+                    mailbox.clear();
+                    *outcome = None;
+                }
+                *outcome = mailbox.take().or_else(|| outcome.take()).map(|outcome| Outcome {
+                    // Whatever was seen was seen in a frame before.
+                    effort: Effort::default(),
+                    ..outcome
+                });
+                if let Some(outcome) = outcome {
+                    regions::assign(&mut outcome.faces, &task.regions);
+                }
+                if !frame.late {
+                    self.hand_over(mailbox, frame, buffer, task)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a copy of the frame into the mailbox.
+    fn hand_over(
+        &self,
+        mailbox: &Mailbox<Job, Outcome>,
+        frame: &Snapshot,
+        buffer: &gst::BufferRef,
+        mut task: Task,
+    ) -> Result<(), glib::BoolError> {
+        let pool = frame.pool.as_ref().ok_or_else(|| glib::bool_error!("no memory for copies"))?;
+        let mut copy = pool.acquire_buffer(None).map_err(|error| glib::bool_error!("{error}"))?;
+        {
+            let from = VideoFrameRef::from_buffer_ref_readable(buffer, &frame.info)?;
+            let mut to = VideoFrameRef::from_buffer_ref_writable(copy.make_mut(), &frame.info)?;
+            from.copy(&mut to)?;
+        }
+        mailbox.put(|passed_over| {
+            if let Some(passed_over) = passed_over {
+                task.anew |= passed_over.task.anew;
+                self.stats().counts().skipped += 1;
+            }
+            Job { frame: copy, info: frame.info.clone(), task }
+        });
+        Ok(())
+    }
+
+    /// Waits for the frames that are still looked at, and tells of them.
+    pub fn drain(&self, streaming: &mut Streaming, settings: &FrameSettings) {
+        let Engine::Async(mailbox) = &streaming.engine else { return };
+        mailbox.drain();
+        if let Some(mut outcome) = mailbox.take() {
+            if outcome.time != streaming.times.time() {
+                outcome.effort = Effort::default();
+            }
+            self.announce(&outcome, settings, &streaming.times);
+        }
+    }
+
+    /// The times of a frame, without faces yet.
+    fn times(&self, buffer: &gst::BufferRef) -> Results {
+        let segment = self.obj().segment();
+        let segment = segment.downcast_ref::<gst::ClockTime>();
+        let pts = buffer.pts();
+        Results {
+            timestamp: pts,
+            stream_time: segment.and_then(|segment| segment.to_stream_time(pts)),
+            running_time: segment.and_then(|segment| segment.to_running_time(pts)),
+            duration: buffer.duration(),
+            ..Results::default()
+        }
+    }
+
+    fn draw(
+        &self,
+        overlay: &mut Overlay,
+        outcome: &Outcome,
+        frame: &Snapshot,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<(), glib::BoolError> {
+        let Snapshot { info, settings, rate, .. } = frame;
+        let labels = labels(outcome, settings);
+        let style = Style::from(settings);
+        let Some(composition) = overlay.composition(&outcome.faces, labels, style, *rate, info)? else {
+            return Ok(());
+        };
+        if self.attaches() {
+            attach(composition, buffer)
+        } else {
+            composition.blend(&mut VideoFrameRef::from_buffer_ref_writable(buffer, info)?)
+        }
+    }
+
+    /// Whether downstream draws overlays itself. A transform in place makes no allocation query of
+    /// its own, so this asks, once downstream has the caps.
+    fn attaches(&self) -> bool {
+        if let Some(attach) = self.state().attach {
+            return attach;
+        }
+        let pad = self.obj().src_pad().clone();
+        let caps = pad.current_caps();
+        // Where upstream was promised that overlays are drawn, ours is one more of them.
+        let promised =
+            self.obj().sink_pad().current_caps().is_some_and(|caps| super::caps::name_overlays(&caps));
+        let mut query = gst::query::Allocation::new(caps.as_ref(), false);
+        let attach = promised
+            || pad.peer_query(&mut query)
+                && query.find_allocation_meta::<gst_video::VideoOverlayCompositionMeta>().is_some();
+        gst::debug!(CAT, imp = self, "Overlays are {}", if attach { "attached" } else { "blended" });
+        self.state().attach = Some(attach);
+        attach
+    }
+
+    /// Tells applications what there is and what has changed.
+    fn announce(&self, outcome: &Outcome, settings: &FrameSettings, times: &Results) {
+        let (changes, first, before, now) = {
+            let mut state = self.state();
+            let presence = |state: &super::imp::State| (state.known.smiling(), state.known.count());
+            let before = presence(&state);
+            let changes = state.known.update(&outcome.faces);
+            let first = !std::mem::replace(&mut state.told, true);
+            let now = presence(&state);
+            (changes, first, before, now)
+        };
+        // No lock is held from here on: handlers may do with the element what they like.
+        if settings.post_messages {
+            self.post(&changes, first, outcome, settings, times);
+        }
+        let obj = self.obj();
+        if before.1 != now.1 {
+            obj.notify("num-faces");
+        }
+        if before.0 != now.0 {
+            obj.notify("smiling");
+        }
+        for Change { event, identity, probability } in changes {
+            if let Event::SmileStarted | Event::SmileEnded = event {
+                let smiling = event == Event::SmileStarted;
+                obj.emit_by_name::<()>("smile-changed", &[&identity, &smiling, &f64::from(probability)]);
+            }
+        }
+    }
+
+    fn post(
+        &self,
+        changes: &[Change],
+        first: bool,
+        outcome: &Outcome,
+        settings: &FrameSettings,
+        times: &Results,
+    ) {
+        let update = match settings.updates {
+            Updates::None => return,
+            Updates::OnChange => first && changes.is_empty(),
+            Updates::OnFace => !outcome.faces.is_empty() || first && changes.is_empty(),
+            Updates::EveryFrame => true,
+        };
+        if changes.is_empty() && !update {
+            return;
+        }
+        let labels = labels(outcome, settings);
+        let face = |face: &analysis::Face| results::Face::new(face, &labels[usize::from(face.smiling)]);
+        let age = times.time().zip(outcome.time).and_then(|(now, then)| now.checked_sub(then));
+        let mut results = Results {
+            faces: outcome.faces.iter().map(face).collect(),
+            inference_time: clock_time(outcome.took),
+            stale: !outcome.effort.fresh,
+            age: if outcome.effort.fresh {
+                gst::ClockTime::ZERO
+            } else {
+                clock_time(age.unwrap_or_default())
+            },
+            ..times.clone()
+        };
+        let changes = changes.iter().map(|change| (change.event, change.identity));
+        for (event, identity) in changes.chain(update.then_some((Event::Update, 0))) {
+            (results.event, results.identity) = (event, identity);
+            let message = gst::message::Element::builder(gst::Structure::from(&results)).src(&*self.obj());
+            if self.obj().post_message(message.build()).is_err() {
+                gst::log!(CAT, imp = self, "Nobody listens to the results");
+            }
+        }
+    }
+
+    /// Tells the user once that frames pass without an answer.
+    pub fn warn(&self, error: &glib::BoolError) {
+        gst::warning!(CAT, imp = self, "Frame passed without an answer: {error}");
+        if !std::mem::replace(&mut self.state().warned, true) {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ("Frames pass without an answer; further failures are only logged"),
+                ["{error}"]
+            );
+        }
+    }
+
+    /// Takes in how long a frame took that came at `start`, and tells the pipeline where that makes
+    /// its latency another.
+    pub fn account(&self, start: Instant, lasts: Option<Duration>) {
+        let Some(lasts) = lasts else { return };
+        if self.state().latency.record(start.elapsed(), lasts) {
+            gst::info!(CAT, imp = self, "The latency is {:?} now", self.state().latency.reported());
+            let message = gst::message::Latency::builder().src(&*self.obj()).build();
+            // Without a bus nobody asks for the latency either.
+            let _ = self.obj().post_message(message);
+        }
+    }
+}
+
+impl Results {
+    /// The frame's place in the stream, for the analysis.
+    fn time(&self) -> Option<Duration> {
+        self.running_time.or(self.timestamp).map(Into::into)
+    }
+}
+
+/// What to call the answers.
+fn labels<'a>(outcome: &'a Outcome, settings: &'a FrameSettings) -> &'a Labels {
+    settings.labels.as_ref().unwrap_or(&outcome.labels)
+}
+
+pub fn clock_time(duration: Duration) -> gst::ClockTime {
+    duration.try_into().unwrap_or(gst::ClockTime::MAX)
+}
+
+/// Puts the composition onto the buffer, next to those that upstream put there.
+fn attach(
+    composition: &gst_video::VideoOverlayComposition,
+    buffer: &mut gst::BufferRef,
+) -> Result<(), glib::BoolError> {
+    let Some(mut meta) = buffer.meta_mut::<gst_video::VideoOverlayCompositionMeta>() else {
+        gst_video::VideoOverlayCompositionMeta::add(buffer, composition);
+        return Ok(());
+    };
+    let rectangles: Vec<_> = meta.overlay().iter().chain(composition.iter()).collect();
+    meta.set_overlay(&gst_video::VideoOverlayComposition::new(&rectangles)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use gst::prelude::*;
+
+    use crate::smilefilter::SmileFilter;
+    use crate::smilefilter::worker::FAULT;
+
+    #[test]
+    fn a_panic_is_an_error_of_the_element_and_the_host_lives_on() {
+        gst::init().unwrap();
+        for mode in ["sync", "async"] {
+            let element: SmileFilter = glib::Object::new();
+            element.set_property_from_str("mode", mode);
+            element.set_property("device", "cpu");
+            let bus = gst::Bus::new();
+            element.set_bus(Some(&bus));
+            let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+            harness.set_src_caps_str("video/x-raw,format=RGB,width=32,height=32,framerate=30/1");
+            let mut frame = |time: u64| {
+                let mut buffer = gst::Buffer::from_mut_slice([7; 32 * 32 * 3]);
+                buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(time));
+                harness.push(buffer)
+            };
+            assert!(frame(0).is_ok());
+            let _ = frame(FAULT.as_nanos() as u64);
+            let timeout = gst::ClockTime::from_seconds(30);
+            let message = bus.timed_pop_filtered(timeout, &[gst::MessageType::Error]).expect(mode);
+            let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+            assert!(error.error().message().contains("a fault for a test"), "{mode}: {error:?}");
+            assert_eq!(frame(40_000_000), Err(gst::FlowError::Error), "{mode}");
+            drop(harness);
+            element.set_bus(None);
+        }
+    }
+}
