@@ -1,5 +1,6 @@
 //! Labelled pictures, decoded and cropped once and kept in memory.
 
+use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 use rayon::prelude::*;
 
 use super::error::{Error, Result};
-use super::layout::{Labelled, Layout};
+use super::layout::{Labelled, Layout, poses};
 use super::source::Source;
 use crate::analysis::crop::{Cropper, Picture, Rect};
 use crate::analysis::locate::{self, Detection, Locator};
@@ -97,6 +98,11 @@ impl Catalog {
 
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// GENKI-4K's angles of each head, in radians: yaw, pitch, roll. Empty for other data.
+    pub fn poses(&self) -> HashMap<String, [f32; 3]> {
+        poses(&self.source)
     }
 
     /// Decodes one picture, upright.

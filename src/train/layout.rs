@@ -1,5 +1,7 @@
 //! The layouts of data sets: where pictures lie and where their labels stand.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
@@ -169,6 +171,18 @@ fn pair(source: &Source, file: &str, names: Vec<String>) -> Result<Vec<Labelled>
             Ok(Labelled { name, smiling })
         })
         .collect()
+}
+
+/// GENKI-4K's angles of each picture, in radians: yaw, pitch, roll. Empty for other data.
+pub(super) fn poses(source: &Source) -> HashMap<String, [f32; 3]> {
+    let names = source.files_below("files");
+    let text = source.read("labels.txt").unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let angles = text.lines().map(|line| {
+        let mut numbers = line.split_whitespace().skip(1).map(|word| word.parse::<f32>().ok());
+        Some([numbers.next()??, numbers.next()??, numbers.next()??])
+    });
+    names.into_iter().zip(angles).filter_map(|(name, angles)| Some((name, angles?))).collect()
 }
 
 /// The first few names, for a message.

@@ -25,7 +25,7 @@ mod vary;
 
 pub use dataset::{Catalog, Dataset, Sample, Skipped, View, WIDE, last_component};
 pub use error::{Error, Result};
-pub use evaluation::{Band, Bin, Evaluation, Facts, Item, Kind, Level, Perturbation, Point, robustness};
+pub use evaluation::{Band, Bin, Evaluation, Item, Kind, Level, Perturbation, Point, robustness};
 pub use face::{Face, FaceData, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally};
 pub use fit::{EpochResult, Examples, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;

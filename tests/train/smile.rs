@@ -124,7 +124,8 @@ fn faces_not_found_are_left_out_of_training_and_count_as_mistakes() {
 
     let eval = "eval --model smile.safetensors --data faces --face-model locator.safetensors --json e.json \
         --predictions p.csv";
-    succeeded(&run(folder.path(), eval));
+    succeeded(&run(folder.path(), &format!("{eval} --report r")));
+    image::open(folder.path().join("r/evaluation.png")).unwrap();
     let results: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("e.json")).unwrap()).unwrap();
     assert_eq!((&results["pictures"], &results["without_face"]), (&42.into(), &2.into()));
@@ -192,6 +193,60 @@ fn training_starts_from_other_weights() {
     let output = run(folder.path(), &format!("{train} {options} --dense 7"));
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && log.contains("first.safetensors is not the one"), "{log}");
+}
+
+#[test]
+fn every_picture_is_judged_by_a_network_that_never_saw_it() {
+    let folder = faces(8);
+    let options = "cross-validate --preset smile --data faces --face-model locator.safetensors --device cpu \
+        --epochs 1 --batch 8 --folds 3 --out folds";
+    let log = succeeded(&run(folder.path(), &format!("{options} --robustness")));
+    assert!(
+        log.contains("fold 3") && log.contains("mean of the folds") && log.contains("JPEG quality"),
+        "{log}"
+    );
+    let read = |name: &str| fs::read(folder.path().join("folds").join(name)).unwrap();
+    let results: serde_json::Value = serde_json::from_slice(&read("results.json")).unwrap();
+    assert_eq!((&results["pictures"], &results["without_face"]), (&18.into(), &2.into()));
+    assert_eq!(results["accuracies"].as_array().unwrap().len(), 3);
+    let plain = &results["robustness"][0];
+    assert!(plain["perturbation"].is_null());
+    assert_eq!(plain["accuracy"], results["accuracy"], "the same chain, from the file on");
+    for name in ["evaluation.png", "robustness.png"] {
+        image::load_from_memory(&read(name)).unwrap();
+    }
+    let predictions = String::from_utf8(read("predictions.csv")).unwrap();
+    let mut names: Vec<&str> =
+        predictions.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 18);
+    // What is finished isn't trained again, and other options are refused.
+    let again = run(folder.path(), &format!("{options} --resume"));
+    succeeded(&again);
+    let log = String::from_utf8_lossy(&again.stderr);
+    assert!(log.contains("fold-3.safetensors is trained already"), "{log}");
+    assert_eq!(String::from_utf8(read("predictions.csv")).unwrap(), predictions);
+    let other = run(folder.path(), &format!("{options} --resume --seed 5"));
+    let log = String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.code() == Some(2) && log.contains("with another seed"), "{log}");
+    let unmeasured = run(folder.path(), &format!("{options} --measure-on validation"));
+    assert!(String::from_utf8_lossy(&unmeasured.stderr).contains("--validation-fraction"));
+}
+
+#[test]
+fn teachers_come_first_and_are_recorded() {
+    let folder = faces(8);
+    let options = "--preset smile --data faces --face-model locator.safetensors --device cpu --epochs 1 --batch 8 \
+        --teachers 2 --trust 0.6 --out taught.safetensors";
+    let output = run(folder.path(), options);
+    succeeded(&output);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("teacher 2 of 2") && log.contains("seed 2001"), "{log}");
+    let training = SmileWeights::read(&folder.path().join("taught.safetensors")).unwrap().metadata.training;
+    assert_eq!(training["teachers"], serde_json::json!([2, 0.6]));
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files.len(), 3, "no teacher stays behind: {files:?}");
 }
 
 #[test]

@@ -159,6 +159,9 @@ pub struct CrossValidateArguments {
     /// others, to choose options by
     #[arg(long, value_enum, default_value = "test", value_name = "PART")]
     pub measure_on: Measured,
+    /// Measure again with each picture made harder in many ways, as `eval --robustness` does
+    #[arg(long)]
+    pub robustness: bool,
     /// As for training, but --out is the folder for weights, predictions.csv and results.json
     #[command(flatten)]
     pub train: TrainArguments,
@@ -205,6 +208,13 @@ pub struct EvalArguments {
     /// Write each picture's probability of smiling here
     #[arg(long, value_name = "FILE.csv")]
     pub predictions: Option<PathBuf>,
+    /// Draw ROC curve and reliability into this folder, and with --robustness what the network bears
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Measure again with each picture darker, brighter, noisier, blurred, smaller, compressed, grey,
+    /// turned and partly hidden, and with its face's box shifted and scaled
+    #[arg(long)]
+    pub robustness: bool,
     /// Where to compute: auto, cpu or cuda:N
     #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Machine")]
     pub device: DeviceChoice,

@@ -10,10 +10,12 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use gstsmile::model::SmileWeights;
-use gstsmile::train::{self, Confusion, Error, Fold, HeldOut, Result, Sample, Split};
+use gstsmile::train::{
+    self, Catalog, Confusion, Error, Evaluation, Fold, Item, Level, Result, Sample, Split,
+};
 
-use crate::arguments::{CrossValidateArguments, Measured};
-use crate::eval::field;
+use crate::arguments::{CrossValidateArguments, Measured, TrainArguments};
+use crate::eval::{self, field};
 use crate::terminal;
 use crate::train::{INTERRUPTED, Learnt, Material, learn};
 use crate::{command, limit_threads, print};
@@ -49,10 +51,30 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
             None => return Ok(ExitCode::from(INTERRUPTED)),
         }
     }
-    let results = results(arguments, &all);
+    let catalog = Catalog::open(&train.data)?;
+    let samples: Vec<&Sample> = all.iter().flat_map(|answers| answers.samples.iter().copied()).collect();
+    let probabilities: Vec<f32> =
+        all.iter().flat_map(|answers| answers.probabilities.iter().copied()).collect();
+    // All folds have the preset's threshold.
+    let threshold = all.first().map_or(0.5, |first| first.weights.metadata.threshold);
+    let evaluation = eval::evaluate(&catalog, &samples, &probabilities, threshold);
+    let mut results = results(arguments, &all, &evaluation);
+    // Test parts must not choose anything.
+    if arguments.measure_on == Measured::Validation {
+        results["best_temperature"] = train::best_temperature(&samples, &probabilities).into();
+    }
     train::write(&folder.join("predictions.csv"), predictions(&all).as_bytes())?;
     train::write(&folder.join("results.json"), format!("{results:#}\n").as_bytes())?;
     print(&format!("{}\n", table(&all, &results)));
+    let mut levels = None;
+    if arguments.robustness {
+        let found = robustness(&catalog, &all, train)?;
+        results["robustness"] = serde_json::to_value(&found).unwrap_or_default();
+        train::write(&folder.join("results.json"), format!("{results:#}\n").as_bytes())?;
+        levels = Some(found);
+    }
+    let title = format!("{} folds of {}", arguments.folds, material.dataset.name);
+    eval::write_report(folder, &title, &evaluation, levels.as_deref())?;
     eprintln!("weights and answers in {}; {}", folder.display(), terminal::duration(started));
     Ok(ExitCode::SUCCESS)
 }
@@ -76,35 +98,30 @@ fn fold<'a>(
     }))
 }
 
-fn results(arguments: &CrossValidateArguments, all: &[Answers]) -> Value {
-    let samples: Vec<&Sample> = all.iter().flat_map(|answers| answers.samples.iter().copied()).collect();
-    let probabilities: Vec<f32> =
-        all.iter().flat_map(|answers| answers.probabilities.iter().copied()).collect();
+/// Every picture made harder, judged by the network that never saw it.
+fn robustness(catalog: &Catalog, all: &[Answers], train: &TrainArguments) -> Result<Vec<Level>> {
+    let networks: Vec<SmileWeights> = all.iter().map(|answers| answers.weights.clone()).collect();
+    let item = |(network, answers): (usize, &Answers)| {
+        let item = |sample: &&Sample| Item { name: sample.name.clone(), smiling: sample.smiling, network };
+        answers.samples.iter().map(item).collect::<Vec<_>>()
+    };
+    let items: Vec<Item> = all.iter().enumerate().flat_map(item).collect();
+    let locator = terminal::face_weights(train.face_model.as_deref())?;
+    eval::robustness(catalog, &items, &networks, &locator)
+}
+
+fn results(arguments: &CrossValidateArguments, all: &[Answers], evaluation: &Evaluation) -> Value {
     let folds: Vec<Confusion> = all.iter().map(Answers::confusion).collect();
     let accuracies: Vec<f64> = folds.iter().map(Confusion::accuracy).collect();
-    let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
-    let pooled = Confusion(std::array::from_fn(|row| {
-        std::array::from_fn(|column| folds.iter().map(|fold| fold.0[row][column]).sum())
-    }));
-    let measured_on = arguments.measure_on.part();
     let mut results = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "command": command::recorded(),
-        "measured_on": measured_on,
-        "pictures": samples.len(),
-        "without_face": probabilities.iter().filter(|probability| probability.is_nan()).count(),
+        "measured_on": arguments.measure_on.part(),
+        "mean_accuracy": accuracies.iter().sum::<f64>() / accuracies.len() as f64,
         "accuracies": accuracies,
-        "accuracy": mean,
         "confusions": folds,
-        "confusion": pooled,
-        "interval": pooled.interval(),
-        "area_under_curve": train::area_under_curve(&samples, &probabilities),
-        "calibration_error": train::calibration_error(&samples, &probabilities),
     });
-    // Test parts must not choose anything.
-    if measured_on == HeldOut::Validation {
-        results["best_temperature"] = train::best_temperature(&samples, &probabilities).into();
-    }
+    eval::merge(&mut results, evaluation);
     results
 }
 
@@ -122,7 +139,7 @@ fn table(all: &[Answers], results: &Value) -> Table {
         ]);
     }
     let pictures = results["pictures"].to_string();
-    table.add_row(["mean of the folds", &pictures, &percent(&results["accuracy"])]);
+    table.add_row(["mean of the folds", &pictures, &percent(&results["mean_accuracy"])]);
     let [low, high] = [0, 1].map(|end| percent(&results["interval"][end]));
     table.add_row(["95 % interval", "", &format!("{low} to {high}")]);
     table.add_row(["area under the ROC curve", "", &number("area_under_curve")]);

@@ -1,13 +1,17 @@
 //! Measuring: any weights on any data set.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::json;
+use comfy_table::{Table, presets};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
 
 use gstsmile::model::{Classifier, FaceWeights, Region, Weights};
 use gstsmile::train::{
-    self, Confusion, DataFacts, Dataset, Error, Record, Result, Sample, View, last_component,
+    self, Catalog, DataFacts, Dataset, Error, Evaluation, Item, Level, Record, Result, Sample, View,
+    last_component,
 };
 
 use crate::arguments::{EvalArguments, Part};
@@ -18,6 +22,9 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     limit_threads(arguments.threads);
     for path in arguments.json.iter().chain(&arguments.predictions) {
         train::check_file(path)?;
+    }
+    if let Some(folder) = &arguments.report {
+        train::check_folder(folder)?;
     }
     if let Ok(weights) = FaceWeights::read(&arguments.model) {
         return eval_face::run(arguments, weights);
@@ -33,35 +40,105 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
         _ => None,
     };
     view.locator = locator.as_ref();
+    if arguments.robustness && view.region != Region::Faces {
+        return Err(Error::Mismatch(
+            "--robustness: it is about faces that the locator finds; leave it out with another --region"
+                .into(),
+        ));
+    }
     let dataset = terminal::read_data(&arguments.data, view)?;
     let samples = select(&dataset, &weights, arguments.split)?;
     let probabilities = train::predict(&mut classifier, &samples)?;
     let threshold = weights.metadata.threshold;
-    let confusion = Confusion::count(&samples, &probabilities, threshold);
-
-    print(&train::report::confusion_text(&part_of(arguments.split, &dataset), &confusion));
+    let catalog = Catalog::open(&arguments.data)?;
+    let evaluation = evaluate(&catalog, &samples, &probabilities, threshold);
+    let part = part_of(arguments.split, &dataset);
+    print(&train::report::confusion_text(&part, &evaluation.confusion));
+    let levels = match (arguments.robustness, &locator) {
+        (true, Some(locator)) => {
+            let item =
+                |sample: &&Sample| Item { name: sample.name.clone(), smiling: sample.smiling, network: 0 };
+            let items: Vec<Item> = samples.iter().map(item).collect();
+            Some(robustness(&catalog, &items, std::slice::from_ref(&weights), locator)?)
+        }
+        _ => None,
+    };
+    if let Some(folder) = &arguments.report {
+        let title = format!("{}, {part}", last_component(&arguments.model));
+        write_report(folder, &title, &evaluation, levels.as_deref())?;
+    }
     if let Some(path) = &arguments.predictions {
         train::write(path, predictions(&samples, &probabilities, threshold).as_bytes())?;
     }
     if let Some(path) = &arguments.json {
-        let results = json!({
+        let mut results = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "model": last_component(&arguments.model),
             "data": DataFacts::of(&dataset),
             "part": arguments.split.name(),
             "region": view.region,
             "threshold": threshold,
-            "pictures": samples.len(),
-            "without_face": probabilities.iter().filter(|probability| probability.is_nan()).count(),
-            "accuracy": confusion.accuracy(),
-            "interval": confusion.interval(),
-            "confusion": confusion,
-            "area_under_curve": train::area_under_curve(&samples, &probabilities),
-            "calibration_error": train::calibration_error(&samples, &probabilities),
+            "robustness": levels,
         });
+        merge(&mut results, &evaluation);
         train::write(path, format!("{results:#}\n").as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// All that answers tell of a network, with what the data set says of heads.
+pub fn evaluate(catalog: &Catalog, samples: &[&Sample], probabilities: &[f32], threshold: f32) -> Evaluation {
+    let poses = catalog.poses();
+    let poses: Vec<_> = samples.iter().map(|sample| poses.get(&sample.name).copied()).collect();
+    Evaluation::new(samples, probabilities, threshold, &poses)
+}
+
+/// Measures robustness behind a progress bar, and prints what it came to.
+pub fn robustness(
+    catalog: &Catalog,
+    items: &[Item],
+    networks: &[Weights],
+    locator: &FaceWeights,
+) -> Result<Vec<Level>> {
+    let bar = ProgressBar::new(items.len() as u64)
+        .with_style(terminal::style("{bar:40} {pos}/{len} pictures made harder, {eta} left"));
+    let levels = train::robustness(catalog, items, networks, locator, || bar.inc(1));
+    bar.finish_and_clear();
+    let levels = levels?;
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["", "level", "accuracy", "difference"]);
+    let plain = levels.iter().find(|level| level.perturbation.is_none()).map_or(0.0, |level| level.accuracy);
+    for Level { perturbation, accuracy } in &levels {
+        let (name, level) = perturbation
+            .map_or(("as they are", String::new()), |change| (change.kind.name(), change.level.to_string()));
+        let difference = format!("{:+.2}", 100.0 * (accuracy - plain));
+        table.add_row([name, &level, &format!("{:.2} %", 100.0 * accuracy), &difference]);
+    }
+    print(&format!("{table}\n"));
+    Ok(levels)
+}
+
+/// Draws an evaluation and, where it was measured, what a network bears.
+pub fn write_report(
+    folder: &Path,
+    title: &str,
+    evaluation: &Evaluation,
+    levels: Option<&[Level]>,
+) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
+    train::write(&folder.join("evaluation.png"), &train::report::evaluation(title, evaluation)?)?;
+    if let Some(levels) = levels {
+        train::write(&folder.join("robustness.png"), &train::report::robustness(title, levels)?)?;
+    }
+    Ok(())
+}
+
+/// Adds an evaluation's fields to some results.
+pub fn merge(results: &mut Value, evaluation: &Evaluation) {
+    if let Ok(Value::Object(fields)) = serde_json::to_value(evaluation) {
+        fields.into_iter().for_each(|(name, value)| results[name] = value);
+    }
 }
 
 /// The samples of a part, as the weights' record splits the data set that they were trained on.

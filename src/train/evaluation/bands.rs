@@ -5,15 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::train::dataset::Sample;
 use crate::train::metrics::{Confusion, wilson};
 
-/// What is known of a picture besides its label; each where it is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Facts {
-    /// Of the head, in radians: yaw, pitch, roll.
-    pub pose: Option<[f32; 3]>,
-    /// Height of the face, in pixels of the picture.
-    pub height: Option<f32>,
-}
-
 /// The pictures of one range of a quantity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Band {
@@ -33,11 +24,12 @@ struct Quantity {
     name: &'static str,
     unit: &'static str,
     from: &'static [f32],
-    value: fn(&Sample, &Facts) -> Option<f32>,
+    /// Of a sample and its head's yaw, pitch and roll in radians, where they are known.
+    value: fn(&Sample, Option<[f32; 3]>) -> Option<f32>,
 }
 
-fn degrees(facts: &Facts, axis: usize) -> Option<f32> {
-    facts.pose.map(|pose| pose[axis].to_degrees())
+fn degrees(pose: Option<[f32; 3]>, axis: usize) -> Option<f32> {
+    pose.map(|pose| pose[axis].to_degrees())
 }
 
 /// Mean of all values that the network sees.
@@ -46,36 +38,30 @@ fn brightness(sample: &Sample) -> Option<f32> {
     (!sample.pixels.is_empty()).then(|| sum as f32 / sample.pixels.len() as f32)
 }
 
-const QUANTITIES: [Quantity; 5] = [
+const QUANTITIES: [Quantity; 4] = [
     Quantity {
         name: "yaw",
         unit: "°",
         from: &[0.0, 10.0, 20.0, 30.0],
-        value: |_, facts| degrees(facts, 0).map(f32::abs),
+        value: |_, pose| degrees(pose, 0).map(f32::abs),
     },
     Quantity {
         name: "pitch",
         unit: "°",
         from: &[-90.0, -10.0, 0.0, 10.0],
-        value: |_, facts| degrees(facts, 1),
+        value: |_, pose| degrees(pose, 1),
     },
     Quantity {
         name: "roll",
         unit: "°",
         from: &[0.0, 5.0, 10.0, 15.0],
-        value: |_, facts| degrees(facts, 2).map(f32::abs),
+        value: |_, pose| degrees(pose, 2).map(f32::abs),
     },
     Quantity {
         name: "brightness",
         unit: "",
         from: &[0.0, 80.0, 100.0, 120.0, 140.0],
         value: |sample, _| brightness(sample),
-    },
-    Quantity {
-        name: "face height",
-        unit: " px",
-        from: &[0.0, 80.0, 100.0, 120.0, 140.0],
-        value: |_, facts| facts.height,
     },
 ];
 
@@ -91,12 +77,18 @@ impl Quantity {
 }
 
 /// Accuracy in each range of each quantity that is known of some picture; empty ranges are left out.
-pub fn bands(samples: &[&Sample], probabilities: &[f32], threshold: f32, facts: &[Facts]) -> Vec<Band> {
+/// `poses` are yaw, pitch and roll of each sample's head in radians, where they are known.
+pub fn bands(
+    samples: &[&Sample],
+    probabilities: &[f32],
+    threshold: f32,
+    poses: &[Option<[f32; 3]>],
+) -> Vec<Band> {
     let mut all = Vec::new();
     for quantity in &QUANTITIES {
         for index in 0..quantity.from.len() {
             let within = |place: &usize| {
-                let value = facts.get(*place).and_then(|facts| (quantity.value)(samples[*place], facts));
+                let value = (quantity.value)(samples[*place], poses.get(*place).copied().flatten());
                 value.is_some_and(|value| {
                     index == quantity.from.iter().rposition(|&from| value >= from).unwrap_or(0)
                 })
@@ -133,8 +125,8 @@ mod tests {
         };
         let all = [sample(90, true), sample(90, false), sample(200, true)];
         let samples: Vec<&Sample> = all.iter().collect();
-        let turned = Facts { pose: Some([-0.4, 0.0, 0.0]), height: None };
-        let bands = bands(&samples, &[0.9, 0.8, f32::NAN], 0.5, &[turned, turned, Facts::default()]);
+        let turned = Some([-0.4, 0.0, 0.0]);
+        let bands = bands(&samples, &[0.9, 0.8, f32::NAN], 0.5, &[turned, turned, None]);
         let of = |quantity: &str, range: &str| {
             let band = bands.iter().find(|band| (&*band.quantity, &*band.range) == (quantity, range));
             band.map(|band| (band.pictures, band.accuracy))
@@ -143,6 +135,6 @@ mod tests {
         assert_eq!(of("pitch", "0 to 10°"), Some((2, 0.5)));
         assert_eq!(of("brightness", "80 to 100"), Some((2, 0.5)));
         assert_eq!(of("brightness", "140 and more"), Some((1, 0.0)));
-        assert!(bands.iter().all(|band| band.quantity != "face height"));
+        assert!(bands.iter().all(|band| band.pictures > 0));
     }
 }

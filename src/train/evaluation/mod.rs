@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::dataset::Sample;
 use super::metrics::{Confusion, area_under_curve, calibration_error};
 
-pub use bands::{Band, Facts, bands};
+pub use bands::{Band, bands};
 pub use curves::{Bin, Point, reliability, roc};
 pub use perturb::{Kind, Perturbation};
 pub use robust::{Item, Level, robustness};
@@ -35,8 +35,13 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Of `probabilities` of smiling, no number where no face was found; a smile counts from
-    /// `threshold` on. `facts` say what is known of each sample.
-    pub fn new(samples: &[&Sample], probabilities: &[f32], threshold: f32, facts: &[Facts]) -> Self {
+    /// `threshold` on. `poses` are yaw, pitch and roll of each head in radians, where they are known.
+    pub fn new(
+        samples: &[&Sample],
+        probabilities: &[f32],
+        threshold: f32,
+        poses: &[Option<[f32; 3]>],
+    ) -> Self {
         let confusion = Confusion::count(samples, probabilities, threshold);
         Self {
             pictures: samples.len(),
@@ -48,7 +53,7 @@ impl Evaluation {
             calibration_error: calibration_error(samples, probabilities),
             roc: roc(samples, probabilities),
             reliability: reliability(samples, probabilities),
-            bands: bands(samples, probabilities, threshold, facts),
+            bands: bands(samples, probabilities, threshold, poses),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! How well a locator finds faces: in portraits, in frames where they are small, by pose, and where
 //! there are none.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
@@ -15,6 +14,7 @@ use super::data::Picture;
 use crate::analysis::crop::Rect;
 use crate::train::dataset;
 use crate::train::error::Result;
+use crate::train::layout::poses;
 use crate::train::source::Source;
 
 /// Width and height of the frames that faces are put into.
@@ -194,18 +194,6 @@ fn put(
 fn resized(image: &RgbImage, scale: f32) -> RgbImage {
     let side = |len: u32| (len as f32 * scale).ceil().max(1.0) as u32;
     imageops::resize(image, side(image.width()), side(image.height()), FilterType::Triangle)
-}
-
-/// GENKI-4K's angles of each picture, in radians: yaw, pitch, roll. Empty for other data.
-fn poses(source: &Source) -> HashMap<String, [f32; 3]> {
-    let names = source.files_below("files");
-    let text = source.read("labels.txt").unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let angles = text.lines().map(|line| {
-        let mut numbers = line.split_whitespace().skip(1).map(|word| word.parse::<f32>().ok());
-        Some([numbers.next()??, numbers.next()??, numbers.next()??])
-    });
-    names.into_iter().zip(angles).filter_map(|(name, angles)| Some((name, angles?))).collect()
 }
 
 #[cfg(test)]

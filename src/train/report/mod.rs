@@ -3,6 +3,7 @@
 mod canvas;
 mod confusion;
 mod curves;
+mod evaluation;
 mod faces;
 mod sheet;
 
@@ -18,6 +19,7 @@ use super::record::Record;
 use crate::model::Metadata;
 
 pub use confusion::text as confusion_text;
+pub use evaluation::{evaluation, robustness};
 pub use faces::{MOST as MOST_ON_SHEET, faces_sheet};
 
 /// Everything that a report tells of.
