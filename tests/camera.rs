@@ -272,12 +272,14 @@ fn faces_are_where_they_should_be_between_detections() {
     }
     let place = |scene: usize, frame: usize| scenes[scene].place(rects[scene], frame);
     let each = follow("1", &scenes, place);
-    let by_default = follow("2", &scenes, place);
+    let by_default = follow("3", &scenes, place);
     assert!(by_default[0] >= each[0] - 0.03, "faces are missed between detections");
-    assert!(by_default[1] >= each[1] - 0.02, "faces are misplaced between detections");
+    assert!(by_default[1] >= each[1] - 0.03, "faces are misplaced between detections");
     assert!(by_default[2] <= each[2] + 1.0, "faces are taken for others");
     if std::env::var_os("SMILE_INTERVALS").is_some() {
-        ["3", "4", "5", "6", "8"].map(|interval| follow(interval, &scenes, place));
+        for interval in ["2", "4", "5", "6", "8"] {
+            follow(interval, &scenes, place);
+        }
     }
 }
 

@@ -3,31 +3,8 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::LazyLock;
 
-/// A folder with the built plugin and nothing else, and a registry of our own.
-static PLUGIN: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
-    let name = format!("{}gstsmile{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let built = [deps.join(&name), deps.parent().unwrap().join(&name)]
-        .into_iter()
-        .filter(|path| path.exists())
-        .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
-        .expect("cargo builds the plugin before its tests");
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::copy(built, folder.path().join(name)).unwrap();
-    folder
-});
-
-fn run(program: &str, arguments: &str) -> Output {
-    Command::new(program)
-        .args(arguments.split_whitespace())
-        .env("GST_PLUGIN_PATH", PLUGIN.path())
-        .env("GST_REGISTRY", PLUGIN.path().join("registry.bin"))
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"))
-}
+use common::run;
 
 #[track_caller]
 fn succeed(program: &str, arguments: &str) -> String {
@@ -63,7 +40,10 @@ fn gst_launch_labels_a_real_picture() {
 
 #[test]
 fn gst_launch_takes_every_property() {
-    let properties = "device=cpu region=roi roi-type=face display=box+bar updates=none";
+    let properties = "device=cpu region=roi roi-type=face display=box+bar+fps updates=none mode=async \
+                      min-face-size=0.2 max-faces=3 threshold=0.6 hysteresis=0.05 smoothing=0.5 \
+                      inference-interval=2 detection-interval=4 smile-color=0xff00ff00 neutral-color=0x80ffffff \
+                      font-scale=1.5 attach-metas=false post-messages=false face-model-file=";
     let line = |properties: &str| format!("videotestsrc num-buffers=2 ! smilefilter {properties} ! fakesink");
     succeed("gst-launch-1.0", &line(properties));
     for region in ["auto", "faces", "center", "full"] {

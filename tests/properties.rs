@@ -64,7 +64,7 @@ fn properties_are_those_of_the_table() {
         ("hysteresis", "gfloat", "0.1", "playing"),
         ("smoothing", "gdouble", "0.2", "playing"),
         ("inference-interval", "guint", "1", "playing"),
-        ("detection-interval", "guint", "2", "playing"),
+        ("detection-interval", "guint", "3", "playing"),
         ("display", "GstSmileFilterDisplay", "label+box+bar", "playing"),
         ("smile-color", "guint", "4283623542", "playing"),
         ("neutral-color", "guint", "4292138196", "playing"),

@@ -42,8 +42,8 @@ pub enum Engine {
 /// as long as it works, of which a camera has few; and what is held twice can't be drawn on in place, so
 /// that the element would copy the frame for downstream instead. The crops that the networks read are
 /// far smaller than a frame, but where they lie is only known after the faces were found, and making the
-/// locator's view reads the whole frame at several times the cost of copying it. So a plain copy into
-/// memory of our own, which the pool reuses, is the cheapest thing that a frame can be made to wait for.
+/// locator's view costs more than a copy, for frames too that nobody comes to look at. So a plain copy
+/// into memory of our own, which the pool reuses, is the cheapest that can wait.
 pub struct Job {
     frame: gst::Buffer,
     info: gst_video::VideoInfo,

@@ -76,7 +76,7 @@ impl Default for FrameSettings {
             hysteresis: 2.0 * track.hysteresis,
             smoothing: 0.2,
             inference_interval: 1,
-            detection_interval: 2,
+            detection_interval: 3,
             display: Display::LABEL | Display::BOX | Display::BAR,
             smile_color: 0xff52_e876,
             neutral_color: 0xffd4_d4d4,

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::collections::HashMap;
+use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use gst::prelude::*;
 use gstsmile::model::{Architecture, Block, Metadata, Weights};
@@ -249,4 +251,36 @@ pub fn pixels(info: &gst_video::VideoInfo, buffer: &gst::BufferRef) -> Vec<u8> {
     let mut output = vec![0; 3 * picture.width * picture.height];
     Cropper::new(picture.width, picture.height).crop(&picture, picture.bounds(), &mut output);
     output
+}
+
+/// A folder with the built plugin and nothing else, and a registry of our own.
+pub static PLUGIN: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
+    let name = format!("{}gstsmile{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let built = [deps.join(&name), deps.parent().unwrap().join(&name)]
+        .into_iter()
+        .filter(|path| path.exists())
+        .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
+        .expect("cargo builds the plugin before its tests");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(built, folder.path().join(name)).unwrap();
+    folder
+});
+
+/// Runs a program that may use the plugin.
+pub fn run(program: &str, arguments: &str) -> Output {
+    command(program)
+        .args(arguments.split_whitespace())
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+/// A program that may use the plugin, to be run in the repository.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("GST_PLUGIN_PATH", PLUGIN.path())
+        .env("GST_REGISTRY", PLUGIN.path().join("registry.bin"));
+    command
 }

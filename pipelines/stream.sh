@@ -1,0 +1,30 @@
+#!/bin/sh
+# An RTSP camera with labels as RTSP again, by way of an RTSP server such as MediaMTX:
+#   stream.sh rtsp://camera/stream rtsp://localhost:8554/smile [properties of smilefilter]
+# A file, or any other URI that GStreamer plays, is as good a source; a FILE.mkv as good a target.
+set -eu
+[ $# -ge 2 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+source=$1 target=$2
+shift 2
+GST_PLUGIN_PATH="${GST_PLUGIN_PATH:-$(dirname "$0")/../target/release}"
+export GST_PLUGIN_PATH
+
+case $source in *://*) ;; *) source="file://$(realpath "$source")" ;; esac
+encoder="vp8enc deadline=1 cpu-used=8 target-bitrate=2000000 keyframe-max-dist=60"
+if gst-inspect-1.0 --exists x264enc; then
+    encoder="x264enc tune=zerolatency speed-preset=veryfast bitrate=2000 key-int-max=60"
+fi
+case $target in
+rtsp://*)
+    gst-inspect-1.0 --exists rtspclientsink || {
+        echo "Error: rtspclientsink is missing; install gst-rtsp-server's GStreamer plugin (package gstreamer1.0-rtsp)" >&2
+        exit 1
+    }
+    sink="rtspclientsink location=$target"
+    ;;
+*) sink="matroskamux streamable=true ! filesink location=$target" ;;
+esac
+
+# Encoders and sinks have no spaces but those between words.
+# shellcheck disable=SC2086
+gst-launch-1.0 -q -e uridecodebin uri="$source" ! videoconvert ! smilefilter mode=async "$@" ! videoconvert ! $encoder ! $sink
