@@ -19,7 +19,10 @@ type Error = Box<dyn std::error::Error>;
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--timeline", file] => Ok(println!("{}", timeline(&std::fs::read_to_string(file)?)?)),
+        ["--timeline", file] => {
+            println!("{}", timeline(&std::fs::read_to_string(file)?)?);
+            Ok(())
+        }
         ["--frames", video] => log(video, "every-frame"),
         [video] if !video.starts_with('-') => log(video, "on-change"),
         _ => Err("usage: smile-log [--frames] FILE|URI|camera, or smile-log --timeline LOG.jsonl".into()),

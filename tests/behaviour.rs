@@ -110,7 +110,9 @@ fn in_async_an_earlier_result_finds_its_region_again() {
     let mut bench = Bench::new(&common::bright_smiles(), &properties).caps(&info);
     let marked = |regions: &[(u32, u32, u32, u32)], time: u64| {
         let mut buffer = at(&flat(&info, WHITE), time);
-        regions.iter().for_each(|&region| drop(RegionMeta::add(buffer.make_mut(), "face", region)));
+        for &region in regions {
+            RegionMeta::add(buffer.make_mut(), "face", region);
+        }
         buffer
     };
     let face = (200, 60, 100, 100);

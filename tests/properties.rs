@@ -249,7 +249,9 @@ fn small_faces_and_those_too_many_are_left_out() {
         let properties = [("region", "roi"), ("max-faces", most.as_str())];
         let mut bench = Bench::new(&common::always_smiling(), &properties).caps(&info);
         let mut input = picture.copy();
-        (0..5).for_each(|n| drop(RegionMeta::add(input.make_mut(), "face", (30 * n, 20, 20 + n, 30))));
+        for n in 0..5 {
+            RegionMeta::add(input.make_mut(), "face", (30 * n, 20, 20 + n, 30));
+        }
         bench.run(input);
         assert_eq!(bench.element.property::<u32>("num-faces"), count);
     }
