@@ -294,7 +294,13 @@ fn shake(mode: &str, changes: usize) {
             4 => filter.set_property("labels", "no\nyes"),
             5 => filter.set_property("detection-interval", rng.random_range(1..9u32)),
             6 => std::thread::sleep(Duration::from_millis(rng.random_range(0..20))),
-            _ => drop(pipeline.send_event(gst::event::Eos::new())),
+            _ => {
+                // A pipeline holds its state lock while it sends an event: before the sink has prerolled, that
+                // would keep it from ever playing, with or without this element.
+                if target == gst::State::Playing && pipeline.state(gst::ClockTime::SECOND).1 == target {
+                    pipeline.send_event(gst::event::Eos::new());
+                }
+            }
         }
     }
     pipeline.set_state(gst::State::Null).unwrap();

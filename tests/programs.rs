@@ -90,7 +90,7 @@ fn smile_shutter_takes_one_picture_of_a_smile_and_none_of_a_grey_wall() {
          ! video/x-raw,framerate=30/1"
     );
     assert_eq!(take("smile-%d.jpg", &still), 1);
-    let wall = "videotestsrc pattern=gray num-buffers=75 ! video/x-raw,width=320,height=240,framerate=30/1";
+    let wall = "videotestsrc pattern=solid-color foreground-color=0xff808080 num-buffers=75 ! video/x-raw,width=320,height=240,framerate=30/1";
     assert_eq!(take("wall-%d.jpg", wall), 0);
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Sample;
+use super::evaluation::reliability;
 
 /// Names of the classes in the order of [`Confusion`].
 pub const CLASSES: [&str; 2] = ["not smiling", "smiling"];
@@ -72,15 +73,10 @@ pub fn area_under_curve(samples: &[&Sample], probabilities: &[f32]) -> f64 {
 /// Expected calibration error (Naeini et al. 2015): how far probabilities are from the share of
 /// smiles, on average over ten bins of equal width. Samples without an answer are left out.
 pub fn calibration_error(samples: &[&Sample], probabilities: &[f32]) -> f64 {
-    const BINS: usize = 10;
-    let mut bins = [(0.0, 0.0); BINS];
-    let answers = answers(samples, probabilities);
-    for &(probability, smiling) in &answers {
-        let bin = &mut bins[((probability * BINS as f32) as usize).min(BINS - 1)];
-        bin.0 += f64::from(probability);
-        bin.1 += f64::from(u8::from(smiling));
-    }
-    bins.iter().map(|(said, seen)| (said - seen).abs()).sum::<f64>() / answers.len().max(1) as f64
+    let bins = reliability(samples, probabilities);
+    let total: usize = bins.iter().map(|bin| bin.pictures).sum();
+    let errors = bins.iter().map(|bin| bin.pictures as f64 * (bin.said - bin.seen).abs());
+    errors.sum::<f64>() / total.max(1) as f64
 }
 
 /// What logits have to be divided by for their probabilities to have the least cross-entropy with

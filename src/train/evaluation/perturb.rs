@@ -131,7 +131,7 @@ impl Perturbation {
                 }
             }
             Kind::Jpeg => image = jpeg(&image, level as u8),
-            Kind::Grey => image = imageops::colorops::grayscale(&image).expand(),
+            Kind::Grey => image = grey(&image),
             Kind::Rotation => {
                 let angle = if variant == 0 { level } else { -level }.to_radians();
                 image = rotated(&image, face, angle);
@@ -160,14 +160,10 @@ impl Perturbation {
     }
 }
 
-trait Expand {
-    fn expand(&self) -> RgbImage;
-}
-
-impl Expand for image::GrayImage {
-    fn expand(&self) -> RgbImage {
-        RgbImage::from_fn(self.width(), self.height(), |x, y| Rgb([self.get_pixel(x, y)[0]; 3]))
-    }
+/// Brightness three times over.
+fn grey(image: &RgbImage) -> RgbImage {
+    let grey = imageops::colorops::grayscale(image);
+    RgbImage::from_fn(image.width(), image.height(), |x, y| Rgb([grey.get_pixel(x, y)[0]; 3]))
 }
 
 fn jpeg(image: &RgbImage, quality: u8) -> RgbImage {
