@@ -242,7 +242,7 @@ fn wrong_weights_are_named_and_odd_values_do_no_harm() {
 
     let pictures = vec![7; embedded.metadata.architecture.input_len()];
     for value in [f32::NAN, f32::INFINITY, -1.0, 1e38] {
-        for name in ["0.norm.running_var", "1.conv.weight", "5.bias"] {
+        for name in ["0.norm.running_var", "1.conv.weight", "6.bias"] {
             let mut weights = embedded.clone();
             let shape = weights.tensors[name].shape().clone();
             weights.tensors.insert(name.into(), Tensor::full(value, shape, &cpu).unwrap());
