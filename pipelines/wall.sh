@@ -25,4 +25,4 @@ done
 
 # The line is made of words; URIs have no spaces.
 # shellcheck disable=SC2086
-exec gst-launch-1.0 -q -e $line ! videoconvert ! ${WALL_SINK:-autovideosink} $streams
+exec gst-launch-1.0 -q -e $line ! video/x-raw,width=1280,height=960 ! videoconvert ! ${WALL_SINK:-autovideosink} $streams

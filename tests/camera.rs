@@ -233,7 +233,7 @@ fn faces_are_found_and_followed_on_moving_pictures() {
     assert_steady(&stories, SHOT);
 }
 
-/// How well faces are followed with a locator that looks at every so manieth frame only: the share of
+/// How well faces are followed with a locator that looks at every Nth frame only: the share of
 /// frames in which the face is there, how much it then overlaps its true place, identities, and changes
 /// of the answer.
 fn follow(interval: &str, scenes: &[Scene], place: impl Fn(usize, usize) -> Rect) -> [f32; 4] {

@@ -48,10 +48,10 @@ pub struct Settings {
     /// A face counts at once where its score is at least this far on the way from the locator's
     /// threshold to 1, others with their second sighting in a row.
     pub sure: f32,
-    /// Faces are looked for in every so manieth picture; between, they are carried to where they
+    /// Faces are looked for in every Nth picture; between, they are carried to where they
     /// should be. 0 is taken for 1.
     pub locate_every: u32,
-    /// Every so manieth picture is classified; a face without an answer at once. 0 is taken for 1.
+    /// Every Nth picture is classified; a face without an answer at once. 0 is taken for 1.
     pub classify_every: u32,
     /// A face smiles from this probability on; `None`: as the weights say.
     pub threshold: Option<f32>,
@@ -413,7 +413,7 @@ impl Analyzer {
     }
 }
 
-/// Whose turn comes with every so manieth picture.
+/// Whose turn comes with every Nth picture.
 #[derive(Default)]
 struct Turn {
     /// Pictures since the last turn, where there was one.

@@ -331,13 +331,13 @@ fn analysis_specs() -> Vec<glib::ParamSpec> {
         count(
             "inference-interval",
             "Inference interval",
-            "Classify every so manieth frame, and new faces at once; in between, answers stay",
+            "Classify every Nth frame, and new faces at once; in between, answers stay",
             default.inference_interval,
         ),
         count(
             "detection-interval",
             "Detection interval",
-            "Look for faces in every so manieth frame; in between, they are carried to where they should be",
+            "Look for faces in every Nth frame; in between, they are carried to where they should be",
             default.detection_interval,
         ),
     ]
