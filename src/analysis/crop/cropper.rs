@@ -174,6 +174,10 @@ impl Cropper {
     /// Adds up the components that hold values.
     #[inline(always)]
     fn add_up(&self, results: [bool; 3], offset: f32, output: &mut [u8]) {
+        if results == [true, false, false] {
+            let pixels = output.iter_mut().zip(&self.components[0].values);
+            return pixels.for_each(|(pixel, value)| *pixel = (value + offset + 0.5) as u8);
+        }
         let [a, b, c] = results.map(|used| f32::from(u8::from(used)));
         let [first, second, third] = self.components.each_ref().map(|component| &component.values);
         for (((value, x), y), z) in output.iter_mut().zip(first).zip(second).zip(third) {
@@ -197,6 +201,10 @@ impl Resampled {
     fn filter(&mut self, turned: &mut Turned, target: Range<usize>) {
         let Self { horizontal, lines, values, .. } = self;
         let (span, width) = (horizontal.span.len(), horizontal.outputs());
+        if horizontal.copies() {
+            let len = target.len();
+            return values[target].copy_from_slice(&lines[..len]);
+        }
         turned.samples.resize(BLOCK * span, 0.0);
         turned.filtered.resize(BLOCK * width, 0.0);
         transpose(lines, span, [BLOCK, span], &mut turned.samples, BLOCK);

@@ -80,6 +80,11 @@ impl Filter {
         self.taps = taps;
     }
 
+    /// Whether output values are samples of the span as they are.
+    pub fn copies(&self) -> bool {
+        self.taps == 1 && self.span.len() == self.starts.len() && self.starts.is_sorted_by(|a, b| a < b)
+    }
+
     /// How many output values there are.
     pub fn outputs(&self) -> usize {
         self.starts.len()
