@@ -132,7 +132,7 @@ fn share(part: usize, whole: usize) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
     }
 
     /// Samples with these labels.
-    fn samples(labels: &[bool]) -> Vec<Sample> {
+    pub fn samples(labels: &[bool]) -> Vec<Sample> {
         let sample = |&smiling: &bool| Sample {
             name: String::new(),
             pixels: Box::default(),

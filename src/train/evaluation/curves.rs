@@ -61,16 +61,7 @@ pub fn reliability(samples: &[&Sample], probabilities: &[f32]) -> Vec<Bin> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn samples(labels: &[bool]) -> Vec<Sample> {
-        let sample = |&smiling: &bool| Sample {
-            name: String::new(),
-            pixels: Box::default(),
-            wide: Box::default(),
-            smiling,
-        };
-        labels.iter().map(sample).collect()
-    }
+    use crate::train::metrics::tests::samples;
 
     #[test]
     fn the_roc_curve_climbs_a_step_a_smile() {
