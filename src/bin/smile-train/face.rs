@@ -15,7 +15,7 @@ use crate::train::{Files, INTERRUPTED};
 use crate::{command, limit_threads};
 
 /// How often an epoch goes through the pictures without faces.
-const EMPTY_SHARE: usize = 3;
+const EMPTY_SHARE: usize = 5;
 
 /// Trains as told.
 pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {

@@ -26,6 +26,10 @@ pub struct Stock<'a> {
 /// Heights of faces in a scene, in pixels: below the first they are not asked for.
 const LEAST_HEIGHT: f32 = 12.0;
 const HEIGHTS: [f32; 2] = [12.0, 190.0];
+/// Standard deviation of the strongest blur, as a share of the smallest face's height.
+const MOST_BLUR: f32 = 0.06;
+/// How often a picture without a face stands on its head.
+const UPSIDE_DOWN: f32 = 0.25;
 
 impl Stock<'_> {
     /// A scene that shows `main`, a picture with or without a face, among other things.
@@ -44,7 +48,8 @@ impl Stock<'_> {
             Some(_) => self.background(&mut scene, rng),
             None => cover(&mut scene.plane, main, rng),
         }
-        for _ in 0..*[0, 0, 0, 1, 2].choose(rng).unwrap_or(&0) {
+        let decoys = if main.face.is_some() { [0, 0, 0, 1, 2] } else { [0, 0, 1, 3, 6] };
+        for _ in 0..*decoys.choose(rng).unwrap_or(&0) {
             self.decoy(&mut scene, rng);
         }
         if main.face.is_some() {
@@ -151,6 +156,11 @@ impl Stock<'_> {
     }
 }
 
+/// A scale that mirrors with this probability.
+fn mirror(scale: f32, probability: f32, rng: &mut ChaCha8Rng) -> f32 {
+    if chance(rng, probability) { -scale } else { scale }
+}
+
 /// Fills the plane with a part of a picture without faces.
 fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
     let bounds = picture.grey.bounds();
@@ -161,7 +171,7 @@ fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
     let placement = Placement {
         from: [bounds.width, bounds.height].map(|len| len * rng.random_range(0.3..0.7)),
         to: [width / 2.0, height / 2.0],
-        scale: [if rng.random() { scale } else { -scale } * stretch, scale],
+        scale: [mirror(scale, 0.5, rng) * stretch, mirror(scale, UPSIDE_DOWN, rng)],
         angle,
     };
     // Beyond its edge the picture goes on, so that nothing stays empty.
@@ -183,7 +193,10 @@ impl Scene {
         let placement = Placement {
             from: [clip.x + clip.width / 2.0, clip.y + clip.height / 2.0],
             to: [plane.width as f32 / 2.0, plane.height as f32 / 2.0],
-            scale: [if rng.random() { scale } else { -scale }, scale],
+            scale: [
+                mirror(scale, 0.5, rng),
+                mirror(scale, if picture.face.is_some() { 0.0 } else { UPSIDE_DOWN }, rng),
+            ],
             angle: 0.0,
         };
         let mut scene = Self { plane, faces: Vec::new(), unclear: Vec::new() };
@@ -270,12 +283,20 @@ impl Scene {
 
     /// Changes light and sharpness of the whole scene, as a camera might.
     fn expose(&mut self, rng: &mut ChaCha8Rng) {
+        let passes = self.passes(rng);
         let Plane { width, pixels, .. } = &mut self.plane;
         let width = *width;
         augment::light(pixels, width, rng);
-        if chance(rng, 0.25) {
+        if chance(rng, 0.12) {
+            augment::gain(pixels, rng.random_range(1.0..2.0));
+        }
+        if self.faces.is_empty() && chance(rng, 0.1) {
+            // Things are few, and their negatives are no faces either.
+            pixels.iter_mut().for_each(|value| *value = 255 - *value);
+        }
+        if chance(rng, 0.4) {
             let directions = *[[true, true], [true, true], [true, false], [false, true]].choose(rng).unwrap();
-            augment::blur(pixels, width, directions);
+            (0..passes).for_each(|_| augment::blur(pixels, width, directions));
         }
         if chance(rng, 0.4) {
             augment::noise(pixels, rng.random_range(0.0..8.0), rng);
@@ -283,6 +304,14 @@ impl Scene {
         if chance(rng, 0.2) {
             augment::jpeg(pixels, width, rng.random_range(25..90));
         }
+    }
+
+    /// How often to blur: each pass adds ½ to the variance, in pixels². Together they stay below what
+    /// would wipe out the smallest face.
+    fn passes(&self, rng: &mut ChaCha8Rng) -> usize {
+        let smallest = self.faces.iter().map(|face| face.rect.height).fold(f32::INFINITY, f32::min);
+        let deviation = log_uniform(rng, 0.5, (MOST_BLUR * smallest).clamp(0.75, 4.0));
+        (2.0 * deviation * deviation).round().max(1.0) as usize
     }
 }
 
