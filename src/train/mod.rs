@@ -3,6 +3,7 @@
 mod adam;
 mod augment;
 mod average;
+mod card;
 mod dataset;
 mod error;
 mod evaluation;
@@ -23,9 +24,10 @@ mod split;
 mod teachers;
 mod vary;
 
+pub use card::Card;
 pub use dataset::{Catalog, Dataset, Sample, Skipped, View, WIDE, last_component};
 pub use error::{Error, Result};
-pub use evaluation::{Band, Bin, Evaluation, Item, Kind, Level, Perturbation, Point, robustness};
+pub use evaluation::{Band, Bin, Evaluation, Item, Kind, Level, Mistake, Perturbation, Point, robustness};
 pub use face::{Face, FaceData, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally};
 pub use fit::{EpochResult, Examples, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;

@@ -1,15 +1,17 @@
 """How well other face detectors do on the frames of `smile-train eval --frames DIR`.
 
-    locate_peers.py DIR [--yunet yunet.onnx] [--csv NAME=FOUND.csv]...
+    locate_peers.py DIR [--yunet yunet.onnx] [--csv NAME=FOUND.csv]... [--json FILE.json]
 
 needs opencv-python-headless, and mediapipe for BlazeFace. FOUND.csv is what `smile-train locate`
 writes. Prints a table in Markdown: shares of faces found at an intersection over union of one half,
-and false boxes per picture without a face.
+and false boxes per picture without a face; with --json also writes the counts, for
+`smile-train card --peers`.
 """
 
 import argparse
 import collections
 import csv
+import json
 import pathlib
 
 import cv2
@@ -18,6 +20,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("frames", type=pathlib.Path)
 parser.add_argument("--yunet")
 parser.add_argument("--csv", action="append", default=[])
+parser.add_argument("--json", type=pathlib.Path)
 arguments = parser.parse_args()
 cv2.setNumThreads(1)
 
@@ -99,6 +102,9 @@ with open(arguments.frames / "truth.csv", newline="") as file:
                 count[1] += any(overlap(box, face) >= 0.5 for box in found) if face else len(found)
 
 names = [*tables, *detectors]
+if arguments.json:
+    table = {group: {name: counts[group, name] for name in names} for group in sorted(groups)}
+    arguments.json.write_text(json.dumps({"detectors": names, "groups": table}, indent=2) + "\n")
 print("| |", " | ".join(names), "|")
 print("| --- |" + " --- |" * len(names))
 for group in sorted(groups, key=lambda group: (not groups[group], group)):

@@ -1,6 +1,7 @@
 //! Data sets, splits, training and the program `smile-train`, on generated pictures; on GENKI-4K
 //! where it is there.
 
+mod card;
 mod datasets;
 mod face;
 mod genki;

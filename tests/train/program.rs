@@ -17,7 +17,7 @@ const TRAIN: &str = "--data faces --preset paper-default --filters 4 --dense 8 -
     --learning-rate 0.005 --device cpu --out smile.safetensors";
 
 /// Runs with these arguments, split at blanks, in `folder`.
-fn run(folder: &Path, arguments: &str) -> Output {
+pub fn run(folder: &Path, arguments: &str) -> Output {
     command(folder, arguments).output().unwrap()
 }
 
@@ -27,12 +27,12 @@ fn command(folder: &Path, arguments: &str) -> Command {
     command
 }
 
-fn succeeded(output: &Output) -> String {
+pub fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{}", errors(output));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn errors(output: &Output) -> String {
+pub fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

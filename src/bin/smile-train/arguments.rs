@@ -50,6 +50,8 @@ pub enum Command {
     Eval(EvalArguments),
     /// Finds the faces in pictures and writes their boxes
     Locate(LocateArguments),
+    /// Writes results between the markers of a model card
+    Card(CardArguments),
     /// Prints what a weights file says of itself
     Info(InfoArguments),
 }
@@ -244,6 +246,33 @@ pub struct LocateArguments {
     /// Threads to use, if not one a core
     #[arg(long, value_name = "N", value_parser = count(1024), help_heading = "Machine")]
     pub threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct CardArguments {
+    /// A text in Markdown; what stands between <!-- NAME --> and <!-- /NAME --> is replaced
+    #[arg(long, value_name = "FILE.md")]
+    pub card: PathBuf,
+    /// Folder of a cross-validation, for the markers folds, bands, mistakes and robustness; its
+    /// drawings are copied beside the card
+    #[arg(long, value_name = "DIR")]
+    pub folds: Option<PathBuf>,
+    /// What the names of these drawings begin with
+    #[arg(long, value_name = "TEXT", default_value = "smile-")]
+    pub prefix: String,
+    /// What eval --json wrote of a face locator, for the marker locator
+    #[arg(long, value_name = "FILE.json")]
+    pub locator: Option<PathBuf>,
+    /// What tests/bench/locate_peers.py --json wrote of others on the same frames
+    #[arg(long, value_name = "FILE.json", requires = "locator")]
+    pub peers: Option<PathBuf>,
+    /// Marker of a table that compares runs
+    #[arg(long, value_name = "NAME", requires = "run")]
+    pub marker: Option<String>,
+    /// A run of this table, compared with the first: its name and the folder of a cross-validation or
+    /// what eval --json wrote; may be given several times
+    #[arg(long, value_name = "NAME=PATH", requires = "marker")]
+    pub run: Vec<String>,
 }
 
 #[derive(Debug, Args)]

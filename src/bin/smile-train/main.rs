@@ -1,6 +1,7 @@
 //! Trains and measures the networks of `smilefilter`.
 
 mod arguments;
+mod card;
 mod command;
 mod cross_validate;
 mod eval;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let result = match (&cli.command, &cli.train) {
+        (Some(Command::Card(arguments)), _) => card::run(arguments),
         (Some(Command::CrossValidate(arguments)), _) => cross_validate::run(arguments),
         (Some(Command::Eval(arguments)), _) => eval::run(arguments),
         (Some(Command::Info(arguments)), _) => info::run(arguments),

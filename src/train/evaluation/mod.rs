@@ -31,7 +31,21 @@ pub struct Evaluation {
     pub roc: Vec<Point>,
     pub reliability: Vec<Bin>,
     pub bands: Vec<Band>,
+    /// The answers that are furthest from their labels, the furthest first.
+    pub mistakes: Vec<Mistake>,
 }
+
+/// A wrong answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    pub name: String,
+    /// What the label says.
+    pub smiling: bool,
+    pub probability: f32,
+}
+
+/// How many mistakes are listed.
+const MOST_MISTAKES: usize = 20;
 
 impl Evaluation {
     /// Of `probabilities` of smiling, no number where no face was found; a smile counts from
@@ -54,6 +68,23 @@ impl Evaluation {
             roc: roc(samples, probabilities),
             reliability: reliability(samples, probabilities),
             bands: bands(samples, probabilities, threshold, poses),
+            mistakes: mistakes(samples, probabilities, threshold),
         }
     }
+}
+
+fn mistakes(samples: &[&Sample], probabilities: &[f32], threshold: f32) -> Vec<Mistake> {
+    let answers = samples.iter().zip(probabilities).filter(|(_, probability)| !probability.is_nan());
+    let wrong = answers.filter(|&(sample, &probability)| (probability >= threshold) != sample.smiling);
+    let mut mistakes: Vec<Mistake> = wrong
+        .map(|(sample, &probability)| Mistake {
+            name: sample.name.clone(),
+            smiling: sample.smiling,
+            probability,
+        })
+        .collect();
+    let away = |mistake: &Mistake| (mistake.probability - f32::from(u8::from(mistake.smiling))).abs();
+    mistakes.sort_by(|a, b| away(b).total_cmp(&away(a)).then_with(|| a.name.cmp(&b.name)));
+    mistakes.truncate(MOST_MISTAKES);
+    mistakes
 }

@@ -8,7 +8,7 @@ use image::{Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::data::Picture;
 use crate::analysis::crop::Rect;
@@ -36,7 +36,7 @@ pub struct Truth {
 }
 
 /// What was found in the frames of one group.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     pub group: String,
     pub pictures: usize,

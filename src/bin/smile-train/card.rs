@@ -1,0 +1,28 @@
+//! Writing results into a model card.
+
+use std::process::ExitCode;
+
+use gstsmile::train::{Card, Error, Result};
+
+use crate::arguments::CardArguments;
+
+/// Writes as told.
+pub fn run(arguments: &CardArguments) -> Result<ExitCode> {
+    let mut card = Card::read(&arguments.card)?;
+    if let Some(folder) = &arguments.folds {
+        card.take_folds(folder, &arguments.prefix)?;
+    }
+    if let Some(path) = &arguments.locator {
+        card.take_locator(path, arguments.peers.as_deref())?;
+    }
+    if let Some(marker) = &arguments.marker {
+        let runs = arguments.run.iter().map(|run| match run.split_once('=') {
+            Some((name, path)) => Ok((name.to_string(), path.into())),
+            None => Err(Error::Mismatch(format!("--run {run}: it must be NAME=PATH"))),
+        });
+        card.take_runs(marker, &runs.collect::<Result<Vec<_>>>()?)?;
+    }
+    let places = card.write()?;
+    eprintln!("{places} places of {} filled", arguments.card.display());
+    Ok(ExitCode::SUCCESS)
+}

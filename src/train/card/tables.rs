@@ -1,0 +1,169 @@
+//! Results as tables in Markdown.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::train::evaluation::{Band, Evaluation, Kind, Level, Mistake};
+use crate::train::face::Tally;
+use crate::train::metrics::{CLASSES, Confusion};
+
+/// What a cross-validation says.
+#[derive(Deserialize)]
+pub struct Folds {
+    command: String,
+    mean_accuracy: f64,
+    confusions: Vec<Confusion>,
+    #[serde(flatten)]
+    pub pooled: Evaluation,
+    #[serde(default)]
+    pub robustness: Option<Vec<Level>>,
+}
+
+/// What `eval --json` says of a face locator.
+#[derive(Deserialize)]
+pub struct Located {
+    threshold: f32,
+    results: Vec<Tally>,
+}
+
+/// What `tests/bench/locate_peers.py --json` says of others.
+#[derive(Deserialize)]
+pub struct Peers {
+    detectors: Vec<String>,
+    /// By group and detector: how many frames there are, and in how many of them the face was found,
+    /// or how many boxes there are where there is no face.
+    groups: BTreeMap<String, BTreeMap<String, [usize; 2]>>,
+}
+
+/// What tables of runs compare.
+#[derive(Deserialize)]
+pub struct Scores {
+    accuracy: f64,
+    area_under_curve: f64,
+    calibration_error: f64,
+    pictures: usize,
+}
+
+pub fn folds(results: &Folds) -> String {
+    let pooled = &results.pooled;
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (index, fold) in results.confusions.iter().enumerate() {
+        rows.push(vec![format!("fold {}", index + 1), percent(fold.accuracy()), confusion(fold)]);
+    }
+    rows.push(vec![
+        "**mean of the folds**".into(),
+        format!("**{}**", percent(results.mean_accuracy)),
+        confusion(&pooled.confusion),
+    ]);
+    let [low, high] = pooled.interval.map(|share| 100.0 * share);
+    format!(
+        "```sh\n{}\n```\n\n{}\n95 % interval {low:.1} to {high:.1} %; area under the ROC curve {:.4}; expected \
+         calibration error {:.4}; no face found in {} of {} pictures.\n",
+        results.command,
+        table(&["", "accuracy", "confusion"], rows),
+        pooled.area_under_curve,
+        pooled.calibration_error,
+        pooled.without_face,
+        pooled.pictures
+    )
+}
+
+pub fn bands(bands: &[Band]) -> String {
+    let row = |band: &Band| {
+        let [low, high] = band.interval.map(|share| 100.0 * share);
+        vec![
+            format!("{} {}", band.quantity, band.range),
+            band.pictures.to_string(),
+            percent(band.accuracy),
+            format!("{low:.1} to {high:.1} %"),
+        ]
+    };
+    table(&["", "pictures", "accuracy", "95 % interval"], bands.iter().map(row))
+}
+
+/// All levels of a kind in one row.
+pub fn robustness(levels: &[Level]) -> String {
+    let plain = levels.iter().find(|level| level.perturbation.is_none()).map_or(0.0, |level| level.accuracy);
+    let row = |kind: Kind| {
+        let cell = |level: &Level| {
+            let change = level.perturbation.filter(|change| change.kind == kind)?;
+            Some(format!("{}: {}", change.level, points(level.accuracy - plain)))
+        };
+        vec![kind.name().into(), levels.iter().filter_map(cell).collect::<Vec<_>>().join(", ")]
+    };
+    let head = format!("difference in points to {}", percent(plain));
+    table(&["", &head], Kind::ALL.into_iter().map(row))
+}
+
+pub fn mistakes(mistakes: &[Mistake]) -> String {
+    let row = |mistake: &Mistake| {
+        let label = CLASSES[usize::from(mistake.smiling)].to_string();
+        vec![format!("`{}`", mistake.name), label, format!("{:.1} %", 100.0 * mistake.probability)]
+    };
+    table(&["file", "labelled", "probability of smiling"], mistakes.iter().map(row))
+}
+
+/// Shares of faces found; boxes where there is no face come last.
+pub fn locator(ours: &Located, peers: Option<&Peers>) -> String {
+    let detectors: Vec<&str> =
+        peers.iter().flat_map(|peers| peers.detectors.iter().map(String::as_str)).collect();
+    let cell = |faces: bool, [total, hits]: [usize; 2]| match faces {
+        true => format!("{:.1} %", 100.0 * hits as f64 / total.max(1) as f64),
+        false => format!("{hits} in {total}"),
+    };
+    let row = |tally: &Tally| {
+        let faces = tally.faces > 0;
+        let own = if faces { [tally.faces, tally.found] } else { [tally.pictures, tally.false_boxes] };
+        let theirs = detectors.iter().map(|name| {
+            let counts = peers.and_then(|peers| peers.groups.get(&tally.group)?.get(*name));
+            counts.map_or("–".into(), |&counts| cell(faces, counts))
+        });
+        [tally.group.clone(), cell(faces, own)].into_iter().chain(theirs).collect()
+    };
+    let (with, without): (Vec<_>, Vec<_>) = ours.results.iter().partition(|tally| tally.faces > 0);
+    let own = format!("ours, {}", ours.threshold);
+    let head: Vec<&str> = ["", own.as_str()].into_iter().chain(detectors.iter().copied()).collect();
+    table(&head, with.into_iter().chain(without).map(row))
+}
+
+/// A row a run, with the difference to the first one.
+pub fn runs(runs: &[(String, Scores)]) -> String {
+    let first = runs.first().map_or(0.0, |(_, scores)| scores.accuracy);
+    let row = |(index, (name, scores)): (usize, &(String, Scores))| {
+        vec![
+            name.clone(),
+            scores.pictures.to_string(),
+            percent(scores.accuracy),
+            if index > 0 { points(scores.accuracy - first) } else { String::new() },
+            format!("{:.4}", scores.area_under_curve),
+            format!("{:.4}", scores.calibration_error),
+        ]
+    };
+    let head = ["", "pictures", "accuracy", "difference in points", "area under ROC", "calibration error"];
+    table(&head, runs.iter().enumerate().map(row))
+}
+
+fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let head: Vec<String> = head.iter().map(|cell| cell.to_string()).collect();
+    let rule = format!("|{}\n", " --- |".repeat(head.len()));
+    let rows = rows.into_iter().map(|cells| {
+        // A bar would end the cell.
+        line(&cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>())
+    });
+    format!("{}{rule}{}", line(&head), rows.collect::<String>())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+fn confusion(Confusion([[a, b], [c, d]]): &Confusion) -> String {
+    format!("{a} {b} / {c} {d}")
+}
+
+/// A difference of shares in points of a hundred.
+fn points(difference: f64) -> String {
+    format!("{:+.2}", 100.0 * difference).replace('-', "−")
+}
