@@ -123,7 +123,7 @@ fn is_aligned(frame: &gst_video::VideoFrameRef<&mut gst::BufferRef>) -> Result<b
         let (plane, size) = (format.plane()[index], format.pixel_stride()[index] as usize);
         let (address, stride) =
             (frame.plane_data(plane)?.as_ptr().addr(), frame.plane_stride()[plane as usize]);
-        if size.is_power_of_two() && (address | stride as usize) % size != 0 {
+        if size.is_power_of_two() && !(address | stride as usize).is_multiple_of(size) {
             return Ok(false);
         }
     }

@@ -135,16 +135,12 @@ fn compare(samples: &[Sample]) {
     let quarter = samples.len().div_ceil(4);
     let (first, last) = (&samples[..quarter], &samples[samples.len() - quarter..]);
     println!("{} frames", samples.iter().map(|sample| sample.frames).sum::<usize>());
-    let mean = |of: fn(&Sample) -> f64, samples: &[Sample]| {
-        samples.iter().map(of).sum::<f64>() / samples.len() as f64
-    };
-    let values: [(&str, fn(&Sample) -> f64); 3] = [
-        ("memory", |sample| sample.memory),
-        ("median time", |sample| sample.median),
-        ("99th percentile of time", |sample| sample.slow),
-    ];
-    for (name, of) in values {
-        let (first, last) = (mean(of, first), mean(of, last));
+    let told = |name: &str, of: fn(&Sample) -> f64| {
+        let mean = |samples: &[Sample]| samples.iter().map(of).sum::<f64>() / samples.len() as f64;
+        let (first, last) = (mean(first), mean(last));
         println!("{name}: {first:.0} in the first quarter, {last:.0} in the last, ratio {:.3}", last / first);
-    }
+    };
+    told("memory", |sample| sample.memory);
+    told("median time", |sample| sample.median);
+    told("99th percentile of time", |sample| sample.slow);
 }
