@@ -199,7 +199,7 @@ fn flags_of_buffers_stay_and_do_not_disturb() {
 
 #[test]
 fn rows_of_any_length_are_read() {
-    for format in [Gray8, Rgb, I420, Nv12, Yuy2] {
+    for format in [Gray8, Rgb, I420, Nv12, Yuy2, Rgba] {
         let info = info(format, 63, 45);
         for extra in [1, 3, 7] {
             let planes = info.n_planes() as usize;
@@ -219,6 +219,31 @@ fn rows_of_any_length_are_read() {
             assert_eq!(bench.results().len(), 1, "{format:?} + {extra}");
             assert!(bytes(&output) != bytes(&buffer), "{format:?} + {extra}: nothing is drawn");
             assert!(bench.bus.pop_filtered(&[gst::MessageType::Warning]).is_none());
+        }
+    }
+}
+
+#[test]
+fn rows_that_lie_outside_of_the_buffer_are_left_alone() {
+    let info = info(Nv12, 64, 48);
+    let input = flat(&info, WHITE);
+    let [luma, chroma] = [0, 1].map(|plane| input.meta::<gst_video::VideoMeta>().unwrap().offset()[plane]);
+    let stride = info.stride()[0];
+    for (format, offsets, strides, words) in [
+        (Nv12, [luma, chroma], [stride, 1 << 24], "outside"),
+        (Nv12, [luma, input.size() - 10], [stride; 2], "outside"),
+        (Nv12, [luma, chroma], [-stride, stride], "backwards"),
+        (Nv21, [luma, chroma], [stride; 2], "NV21"),
+    ] {
+        let mut buffer = gst::Buffer::from_mut_slice(bytes(&input));
+        let flags = gst_video::VideoFrameFlags::empty();
+        gst_video::VideoMeta::add_full(buffer.make_mut(), flags, format, 64, 48, &offsets, &strides).unwrap();
+        for mode in ["sync", "async"] {
+            let mut bench = Bench::new(&common::always_smiling(), &[("mode", mode)]).caps(&info);
+            assert!(bytes(&bench.run(buffer.copy())) == bytes(&input), "{words}, {mode}");
+            let warning = bench.bus.pop_filtered(&[gst::MessageType::Warning]).expect(words);
+            let gst::MessageView::Warning(warning) = warning.view() else { unreachable!() };
+            assert!(warning.debug().is_some_and(|debug| debug.contains(words)), "{warning:?}");
         }
     }
 }

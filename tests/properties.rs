@@ -130,6 +130,7 @@ fn another_model_is_taken_over_between_two_frames_and_a_bad_one_is_not() {
             bench.element.set_property("model-file", bad);
             let text = warning(&bench);
             assert!(text.contains(bad) && text.contains("stay"), "{text}");
+            assert_eq!(bench.element.property::<String>("model-file"), file.to_str().unwrap());
             bench.run(grey.clone());
             run_until(&mut bench, &grey, |results, _| smiles(results) == Some(true));
         }
@@ -137,6 +138,11 @@ fn another_model_is_taken_over_between_two_frames_and_a_bad_one_is_not() {
         bench.element.set_property("model-file", "/no/such/file/again");
         bench.element.set_property("model-file", late.to_str().unwrap());
         run_until(&mut bench, &grey, |results, _| smiles(results) == Some(false));
+        bench.element.set_property("model-file", "/no/such/file");
+        warning(&bench);
+        for state in [gst::State::Ready, gst::State::Playing] {
+            bench.element.set_state(state).expect("a start with what was in use");
+        }
     }
 }
 
@@ -154,6 +160,7 @@ fn another_locator_is_taken_over_between_two_frames_and_a_bad_one_is_not() {
     run_until(&mut bench, &picture, |results, _| faces(results) == Some(0));
     bench.element.set_property("face-model-file", "/no/such/file");
     assert!(warning(&bench).contains("/no/such/file"));
+    assert_eq!(bench.element.property::<String>("face-model-file"), file.to_str().unwrap());
     bench.element.set_property("face-model-file", "");
     run_until(&mut bench, &picture, |results, _| faces(results) == Some(1));
 }

@@ -32,6 +32,104 @@ pub fn picture<'a>(
     })
 }
 
+/// Looks whether all samples of a frame lie where its buffer has memory.
+///
+/// Mapping a frame only looks for where planes begin: rows that a wrong [`gst_video::VideoMeta`] describes
+/// would be read, and drawn on, outside of the buffer.
+///
+/// # Errors
+/// Where they don't, rows go backwards in memory, or the buffer has another format than its caps.
+pub fn check_layout(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<(), glib::BoolError> {
+    let Some(meta) = buffer.meta::<gst_video::VideoMeta>() else { return Ok(()) };
+    if meta.format() != info.format() {
+        return Err(glib::bool_error!("the buffer is in {}, its caps say {}", meta.format(), info.format()));
+    }
+    let format = info.format_info();
+    for index in 0..info.n_components() as usize {
+        let plane = format.plane()[index] as usize;
+        let row_stride = usize::try_from(meta.stride()[plane])
+            .map_err(|_| glib::bool_error!("rows of plane {plane} go backwards"))?;
+        let rows = format.scale_height(index as u8, meta.height()) as usize;
+        let len = (rows - 1).saturating_mul(row_stride).saturating_add(row_len(&format, index, meta.width()));
+        let begin = meta.offset()[plane];
+        let memories = buffer.find_memory(begin..begin.saturating_add(len));
+        if memories.is_none_or(|(memories, _)| memories.len() != 1) {
+            return Err(glib::bool_error!("plane {plane} ends outside of its memory"));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a row from its beginning to the end of a component's last sample.
+fn row_len(format: &gst_video::VideoFormatInfo, component: usize, width: u32) -> usize {
+    let columns = format.scale_width(component as u8, width) as usize;
+    format.poffset()[component] as usize + (columns - 1) * format.pixel_stride()[component] as usize + 1
+}
+
+/// Copies all samples. GStreamer's own copy leaves out the last sample of colour where pixels are packed
+/// in twos and their number is odd.
+///
+/// # Errors
+/// Where the frames are of different sizes or formats, or rows overlap.
+pub fn copy(
+    from: &gst_video::VideoFrameRef<&gst::BufferRef>,
+    to: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+) -> Result<(), glib::BoolError> {
+    if (from.format(), from.width(), from.height()) != (to.format(), to.width(), to.height()) {
+        return Err(glib::bool_error!("the buffer is not of the size that its caps say"));
+    }
+    let format = from.format_info();
+    for plane in 0..from.n_planes() {
+        let components = (0..from.n_components() as usize).filter(|&index| format.plane()[index] == plane);
+        let len = components.map(|index| row_len(&format, index, from.width())).max().unwrap_or(0);
+        let strides = [from.plane_stride()[plane as usize], to.plane_stride()[plane as usize]];
+        let [from_stride, to_stride] = strides.map(|stride| usize::try_from(stride).unwrap_or(0));
+        if from_stride.min(to_stride) < len {
+            return Err(glib::bool_error!("rows of plane {plane} overlap"));
+        }
+        let from_rows = from.plane_data(plane)?.chunks(from_stride);
+        let to_rows = to.plane_data_mut(plane)?.chunks_mut(to_stride);
+        to_rows.zip(from_rows).for_each(|(to, from)| to[..len].copy_from_slice(&from[..len]));
+    }
+    Ok(())
+}
+
+/// Draws `composition` on a frame, whose rows may lie anywhere in memory.
+pub fn blend(
+    composition: &gst_video::VideoOverlayComposition,
+    buffer: &mut gst::BufferRef,
+    info: &gst_video::VideoInfo,
+) -> Result<(), glib::BoolError> {
+    use gst_video::VideoFrameRef;
+    let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, info)?;
+    if is_aligned(&frame)? {
+        return composition.blend(&mut frame);
+    }
+    // GStreamer writes whole pixels with instructions that fault elsewhere.
+    drop(frame);
+    let mut even = gst_video::VideoFrame::from_buffer_writable(gst::Buffer::with_size(info.size())?, info)
+        .map_err(|_| glib::bool_error!("no memory to draw in"))?;
+    let mut drawn = even.as_mut_video_frame_ref();
+    copy(&VideoFrameRef::from_buffer_ref_readable(buffer, info)?, &mut drawn)?;
+    composition.blend(&mut drawn)?;
+    drop(drawn);
+    copy(&even.as_video_frame_ref(), &mut VideoFrameRef::from_buffer_ref_writable(buffer, info)?)
+}
+
+/// Whether pixels lie at multiples of their own size.
+fn is_aligned(frame: &gst_video::VideoFrameRef<&mut gst::BufferRef>) -> Result<bool, glib::BoolError> {
+    let format = frame.format_info();
+    for index in 0..frame.n_components() as usize {
+        let (plane, size) = (format.plane()[index], format.pixel_stride()[index] as usize);
+        let (address, stride) =
+            (frame.plane_data(plane)?.as_ptr().addr(), frame.plane_stride()[plane as usize]);
+        if size.is_power_of_two() && !(address | stride as usize).is_multiple_of(size) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Width of a pixel on the screen divided by its height.
 pub fn pixel_aspect(info: &gst_video::VideoInfo) -> f32 {
     let aspect = info.par().numer() as f32 / info.par().denom() as f32;

@@ -76,13 +76,16 @@ impl SmileFilter {
         let number = swaps.ask(network);
         self.obj().call_async(move |obj| {
             let imp = obj.imp();
-            let settings = imp.settings().clone();
-            match network.load(&settings) {
+            let mut settings = imp.settings().clone();
+            let loaded = network.load(&settings);
+            let file = std::mem::take(network.file(&mut settings));
+            match loaded {
                 Ok(loaded) => {
-                    gst::info!(CAT, imp = imp, "Loaded the {network:?} network of {settings:?}");
-                    swaps.deliver(network, number, loaded);
+                    gst::info!(CAT, imp = imp, "Loaded the {network:?} network of {file:?}");
+                    swaps.deliver(network, number, file, loaded);
                 }
                 Err(error) if swaps.is_wanted(network, number) => {
+                    imp.go_back(network, &file, swaps.file(network));
                     gst::element_imp_warning!(
                         imp,
                         gst::ResourceError::Read,
@@ -92,6 +95,20 @@ impl SmileFilter {
                 Err(error) => gst::debug!(CAT, imp = imp, "Not wanted any more: {error}"),
             }
         });
+    }
+
+    /// Has the property of a file that can't be used name the one in use again, so that the element can
+    /// be started again.
+    fn go_back(&self, network: Network, bad: &str, in_use: String) {
+        {
+            let mut settings = self.settings();
+            let file = network.file(&mut settings);
+            if file != bad {
+                return;
+            }
+            *file = in_use;
+        }
+        self.obj().notify(network.property());
     }
 
     /// Forgets all faces, and counts anew.
@@ -284,6 +301,7 @@ impl BaseTransformImpl for SmileFilter {
         // From here on, a change of the model is loaded aside; settings read after that miss none.
         self.state().swaps = Some(swaps.clone());
         let settings = self.settings().clone();
+        swaps.started(settings.clone());
         let worker =
             Worker::new(&settings, swaps.clone(), self.stats.clone()).map_err(|error| match error {
                 Error::Device { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),

@@ -13,7 +13,7 @@ use super::mailbox::{Mailbox, Panic};
 use super::overlay::{Overlay, Style};
 use super::properties::{FrameSettings, Labels};
 use super::worker::{Outcome, Task, Worker};
-use super::{Event, Results, Updates, regions, results};
+use super::{Event, Results, Updates, frame, regions, results};
 use crate::analysis::{self, Effort, Rect, Search};
 
 /// What only the streaming thread uses.
@@ -103,6 +103,7 @@ impl SmileFilter {
         buffer: &mut gst::BufferRef,
     ) -> Result<(), glib::BoolError> {
         streaming.times = self.times(buffer);
+        frame::check_layout(buffer, &frame.info)?;
         self.look(streaming, frame, buffer)?;
         let Some(outcome) = &streaming.outcome else { return Ok(()) };
         gst::trace!(CAT, imp = self, "{outcome:?}");
@@ -182,7 +183,7 @@ impl SmileFilter {
         {
             let from = VideoFrameRef::from_buffer_ref_readable(buffer, &frame.info)?;
             let mut to = VideoFrameRef::from_buffer_ref_writable(copy.make_mut(), &frame.info)?;
-            from.copy(&mut to)?;
+            frame::copy(&from, &mut to)?;
         }
         mailbox.put(|passed_over| {
             if let Some(passed_over) = passed_over {
@@ -233,11 +234,7 @@ impl SmileFilter {
         let Some(composition) = overlay.composition(&outcome.faces, labels, style, *rate, info)? else {
             return Ok(());
         };
-        if self.attaches() {
-            attach(composition, buffer)
-        } else {
-            composition.blend(&mut VideoFrameRef::from_buffer_ref_writable(buffer, info)?)
-        }
+        if self.attaches() { attach(composition, buffer) } else { frame::blend(composition, buffer, info) }
     }
 
     /// Whether downstream draws overlays itself. A transform in place makes no allocation query of

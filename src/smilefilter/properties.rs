@@ -246,8 +246,8 @@ fn network_specs() -> Vec<glib::ParamSpec> {
             "model-file",
             "Model file",
             "Weights for smiles that smile-train wrote (empty: the built-in ones). While frames pass, \
-             they are loaded aside and taken over between two frames; if they can't be, the old ones stay \
-             and a warning message says why",
+             they are loaded aside and taken over between two frames; if they can't be, the old ones stay, \
+             the property names them again, and a warning message says why",
         ),
         weights(
             "face-model-file",

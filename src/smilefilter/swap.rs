@@ -23,10 +23,21 @@ pub enum Loaded {
 impl Network {
     /// The network that a property names the weights of.
     pub fn of_property(name: &str) -> Option<Self> {
-        match name {
-            "model-file" => Some(Self::Smile),
-            "face-model-file" => Some(Self::Face),
-            _ => None,
+        [Self::Smile, Self::Face].into_iter().find(|network| network.property() == name)
+    }
+
+    pub fn property(self) -> &'static str {
+        match self {
+            Self::Smile => "model-file",
+            Self::Face => "face-model-file",
+        }
+    }
+
+    /// The file that the settings ask for, empty for the built-in weights.
+    pub fn file(self, settings: &mut Settings) -> &mut String {
+        match self {
+            Self::Smile => &mut settings.model_file,
+            Self::Face => &mut settings.face_model_file,
         }
     }
 
@@ -58,11 +69,25 @@ struct Place {
     /// How many networks were asked for; only the last one counts.
     asked: u64,
     loaded: Option<Loaded>,
+    /// Of the weights in use, or of those that lie ready.
+    file: String,
 }
 
 impl Swaps {
     fn places(&self) -> MutexGuard<'_, [Place; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes down what the element has started with.
+    pub fn started(&self, mut settings: Settings) {
+        for network in [Network::Smile, Network::Face] {
+            self.places()[network as usize].file = std::mem::take(network.file(&mut settings));
+        }
+    }
+
+    /// The file of the weights in use, empty for the built-in ones.
+    pub fn file(&self, network: Network) -> String {
+        self.places()[network as usize].file.clone()
     }
 
     /// Announces that another network will come, and gives the number to deliver it with.
@@ -78,11 +103,11 @@ impl Swaps {
         self.places()[network as usize].asked == number
     }
 
-    /// Lays a network ready, unless another was asked for since.
-    pub fn deliver(&self, network: Network, number: u64, loaded: Loaded) {
+    /// Lays a network of `file` ready, unless another was asked for since.
+    pub fn deliver(&self, network: Network, number: u64, file: String, loaded: Loaded) {
         let place = &mut self.places()[network as usize];
         if place.asked == number {
-            place.loaded = Some(loaded);
+            (place.loaded, place.file) = (Some(loaded), file);
         }
     }
 

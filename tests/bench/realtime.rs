@@ -1,0 +1,126 @@
+//! What the element costs a pipeline, always beside `identity` in the same place:
+//!
+//! `cargo bench --bench realtime -- share` prints how much of a core 1080p60 YUY2 with one face takes in
+//! `sync`. `cargo bench --bench realtime -- streams` runs sixteen live streams of 640×480 at 30 frames a second
+//! in `async`, and prints how many frames came and how many of them were late.
+
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+const ROUNDS: usize = 5;
+/// Frames of a round at 1080p60.
+const FRAMES: u32 = 1200;
+const STREAMS: usize = 16;
+/// Frames of each live stream: half a minute.
+const LIVE_FRAMES: usize = 900;
+
+fn main() {
+    gst::init().unwrap();
+    gstsmile::plugin_register_static().unwrap();
+    match std::env::args().skip(1).find(|word| !word.starts_with("--")).as_deref() {
+        Some("share") => share(),
+        Some("streams") => {
+            streams("identity");
+            streams("smilefilter mode=async device=cpu");
+        }
+        _ => panic!("usage: realtime share|streams"),
+    }
+}
+
+/// The sample picture as a stream, and what it goes through.
+fn line(format: &str, [width, height]: [u32; 2], fps: u32, freeze: &str, filter: &str) -> String {
+    format!(
+        "filesrc location={}/tests/data/astronaut.jpg ! jpegdec ! videoconvert ! videoscale \
+         ! video/x-raw,format={format},width={width},height={height},pixel-aspect-ratio=1/1 \
+         ! imagefreeze {freeze} ! video/x-raw,framerate={fps}/1 ! {filter}",
+        env!("CARGO_MANIFEST_DIR")
+    )
+}
+
+/// Plays to the end.
+fn play(pipeline: &gst::Element) {
+    let bus = pipeline.bus().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = bus.timed_pop_filtered(gst::ClockTime::NONE, &ends).unwrap();
+    assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+fn share() {
+    let seconds = f64::from(FRAMES) / 60.0;
+    let mut shares: Vec<f64> =
+        (0..ROUNDS).map(|_| (cpu("smilefilter device=cpu") - cpu("identity")) / seconds).collect();
+    shares.sort_by(f64::total_cmp);
+    println!(
+        "1080p60 takes {:.3} of a core, from {:.3} to {:.3}",
+        shares[ROUNDS / 2],
+        shares[0],
+        shares[ROUNDS - 1]
+    );
+}
+
+/// Seconds of CPU time for the frames of a round.
+fn cpu(filter: &str) -> f64 {
+    let freeze = format!("num-buffers={FRAMES}");
+    let pipeline = line("YUY2", [1920, 1080], 60, &freeze, &format!("{filter} name=filter ! fakesink"));
+    let pipeline = gst::parse::launch(&pipeline).unwrap();
+    let filter = pipeline.downcast_ref::<gst::Bin>().unwrap().by_name("filter").unwrap();
+    // A camera's frames are its reader's to write on; those of imagefreeze are all the same one.
+    filter.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, |_, info| {
+        let buffer = info.buffer_mut().expect("a probe of buffers");
+        *buffer = buffer.copy_deep().expect("memory");
+        gst::PadProbeReturn::Ok
+    });
+    let before = ticks();
+    play(&pipeline);
+    // Linux counts in hundredths, whatever its clock does.
+    (ticks() - before) as f64 / 100.0
+}
+
+/// CPU time of all threads so far, as Linux tells it.
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum()
+}
+
+fn streams(filter: &str) {
+    let freeze = format!("is-live=true num-buffers={LIVE_FRAMES}");
+    let stream = line("I420", [640, 480], 30, &freeze, filter);
+    let lines: Vec<String> =
+        (0..STREAMS).map(|n| format!("{stream} ! fakesink name=sink{n} sync=true qos=true")).collect();
+    let pipeline = gst::parse::launch(&lines.join(" ")).unwrap();
+    let bin = pipeline.downcast_ref::<gst::Bin>().unwrap();
+    let delays: Vec<_> = (0..STREAMS).map(|n| watch(&bin.by_name(&format!("sink{n}")).unwrap())).collect();
+    let before = ticks();
+    play(&pipeline);
+    let cpu = (ticks() - before) as f64 / 100.0 / (LIVE_FRAMES as f64 / 30.0);
+    let counts: Vec<usize> = delays.iter().map(|delays| delays.lock().unwrap().len()).collect();
+    let mut delays: Vec<i64> = delays.iter().flat_map(|delays| delays.lock().unwrap().clone()).collect();
+    delays.sort_unstable();
+    let later = |than: i64| delays.len() - delays.partition_point(|&delay| delay <= 1_000_000 * than);
+    println!(
+        "{STREAMS} streams through {filter}: {} to {} of {LIVE_FRAMES} frames each, {} of all later than 5 ms \
+         (where video sinks drop them), {} later than a frame; {cpu:.2} of a core",
+        counts.iter().min().unwrap(),
+        counts.iter().max().unwrap(),
+        later(5),
+        later(33),
+    );
+}
+
+/// How many nanoseconds after its time each frame comes to the sink.
+fn watch(sink: &gst::Element) -> Arc<Mutex<Vec<i64>>> {
+    let delays = Arc::new(Mutex::new(Vec::with_capacity(LIVE_FRAMES)));
+    let (told, of) = (delays.clone(), sink.downgrade());
+    sink.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let now = of.upgrade().and_then(|sink| sink.current_running_time());
+        if let (Some(now), Some(due)) = (now, info.buffer().and_then(|buffer| buffer.pts())) {
+            told.lock().unwrap().push(now.nseconds() as i64 - due.nseconds() as i64);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    delays
+}
