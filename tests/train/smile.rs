@@ -247,6 +247,21 @@ fn teachers_come_first_and_are_recorded() {
     assert_eq!(training["teachers"], serde_json::json!([2, 0.6]));
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files.len(), 3, "no teacher stays behind: {files:?}");
+
+    // Each from weights of its own, the network itself from the first.
+    let options =
+        "--preset smile --data faces --face-model locator.safetensors --device cpu --epochs 1 --batch 8";
+    succeeded(&run(folder.path(), &format!("{options} --seed 7 --out other.safetensors")));
+    let init = "--init other.safetensors --init taught.safetensors --teachers 2 --out both.safetensors";
+    let output = run(folder.path(), &format!("{options} {init}"));
+    succeeded(&output);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        log.contains("teacher 1 of 2, from other") && log.contains("teacher 2 of 2, from taught"),
+        "{log}"
+    );
+    let training = SmileWeights::read(&folder.path().join("both.safetensors")).unwrap().metadata.training;
+    assert_eq!(training["init"]["seed"], 7);
 }
 
 #[test]

@@ -93,9 +93,10 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
     pub split_seed: u64,
 
-    /// Weights to start from, trained with the same network on other data
+    /// Weights to start from, trained with the same network on other data; of several, teachers start
+    /// from each in turn and the network itself from the first
     #[arg(long, value_name = "FILE", help_heading = "Network")]
-    pub init: Option<PathBuf>,
+    pub init: Vec<PathBuf>,
     /// Networks to train first, each with a seed of its own, whose answers the network learns from
     #[arg(long, value_name = "N", default_value = "0", value_parser = RangedU64ValueParser::<usize>::new().range(..=16), help_heading = "Network")]
     pub teachers: usize,

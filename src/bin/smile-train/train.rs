@@ -101,15 +101,18 @@ pub fn learn<'a>(
         let file = train::beside(out, &format!(".teacher-{number}"));
         let mut recipe = arguments.recipe();
         recipe.seed += 1000 * number as u64;
-        eprintln!("teacher {number} of {}", arguments.teachers);
-        match Session::new(arguments, material, recipe, what, Vec::new(), Files::new(&file))?
-            .run(&file, stop)?
-        {
+        let turn = (number - 1) % material.init.len().max(1);
+        let from =
+            arguments.init.get(turn).map_or(String::new(), |path| format!(", from {}", path.display()));
+        eprintln!("teacher {number} of {}{from}", arguments.teachers);
+        let start = Start { recipe, init: material.init.get(turn), teachers: Vec::new() };
+        match Session::new(arguments, material, start, what, Files::new(&file))?.run(&file, stop)? {
             Some(learnt) => teachers.push(learnt.weights),
             None => return Ok(None),
         }
     }
-    let session = Session::new(arguments, material, arguments.recipe(), what, teachers, Files::new(out))?;
+    let start = Start { recipe: arguments.recipe(), init: material.init.first(), teachers };
+    let session = Session::new(arguments, material, start, what, Files::new(out))?;
     let learnt = session.run(out, stop)?;
     if learnt.is_some() {
         for number in 1..=arguments.teachers {
@@ -119,12 +122,18 @@ pub fn learn<'a>(
     Ok(learnt)
 }
 
-/// The weights to start from.
-fn initial(arguments: &TrainArguments, recipe: &Recipe) -> Result<Option<SmileWeights>> {
-    let Some(path) = &arguments.init else { return Ok(None) };
+/// What a network begins with.
+struct Start<'a> {
+    recipe: Recipe,
+    init: Option<&'a SmileWeights>,
+    teachers: Vec<SmileWeights>,
+}
+
+/// Weights to start from.
+fn initial(path: &Path, recipe: &Recipe) -> Result<SmileWeights> {
     let weights = SmileWeights::read(path)?;
     match weights.metadata.architecture == recipe.architecture {
-        true => Ok(Some(weights)),
+        true => Ok(weights),
         false => Err(Error::Mismatch(format!(
             "--init: the network in {} is not the one of --preset, --filters and --dense; \
              `smile-train info` prints what it is",
@@ -138,7 +147,7 @@ pub struct Material {
     metadata: Metadata,
     pub dataset: Dataset,
     extra: Vec<Dataset>,
-    init: Option<SmileWeights>,
+    init: Vec<SmileWeights>,
     device: Device,
 }
 
@@ -147,7 +156,7 @@ impl Material {
     pub fn read(arguments: &TrainArguments) -> Result<Self> {
         let device = arguments.device.open()?;
         let recipe = arguments.recipe();
-        let init = initial(arguments, &recipe)?;
+        let init = arguments.init.iter().map(|path| initial(path, &recipe)).collect::<Result<_>>()?;
         let mut metadata = Metadata::new(recipe.architecture);
         (metadata.region, metadata.margin) = arguments.region();
         metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
@@ -184,17 +193,16 @@ impl<'a> Session<'a> {
     fn new(
         arguments: &'a TrainArguments,
         material: &'a Material,
-        recipe: Recipe,
+        Start { recipe, init, teachers }: Start,
         (split, part): (Split, HeldOut),
-        teachers: Vec<SmileWeights>,
         files: Files,
     ) -> Result<Self> {
-        let Material { dataset, extra, init, device, .. } = material;
+        let Material { dataset, extra, device, .. } = material;
         let parts = split.parts(&dataset.labels());
         require_both_classes(dataset, &parts)?;
         let mut metadata = material.metadata.clone();
         let mut record = record(arguments, &recipe, dataset, extra, split, &parts);
-        record.init = init.as_ref().map(|weights| weights.metadata.training.clone());
+        record.init = init.map(|weights| weights.metadata.training.clone());
         record.teachers = (!teachers.is_empty()).then_some((teachers.len(), arguments.trust));
         metadata.training = record.to_metadata();
         let mut task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
