@@ -27,6 +27,9 @@ const MOST_FRAMED: usize = 250;
 const YAWS: [f32; 4] = [0.0, 10.0, 20.0, 30.0];
 const ROLLS: [f32; 3] = [0.0, 10.0, 20.0];
 
+/// Where a quarter of a picture without a face is a frame.
+const QUARTERS: &str = "no face, quarters";
+
 /// What is known of a frame.
 #[derive(Clone, Debug)]
 pub struct Truth {
@@ -83,7 +86,7 @@ fn order(group: &str) -> usize {
 }
 
 fn groups() -> Vec<String> {
-    let names = ["portraits".to_string(), "no face".into()].into_iter();
+    let names = ["portraits".to_string(), "no face".into(), QUARTERS.into()].into_iter();
     let heights = SHARES.iter().map(|&share| height(share));
     let yaws = (0..YAWS.len()).map(|band| band_name("yaw", &YAWS, band));
     let rolls = (0..ROLLS.len()).map(|band| band_name("roll", &ROLLS, band));
@@ -108,8 +111,8 @@ fn band(axis: &str, bands: &[f32], radians: f32) -> String {
 }
 
 /// Makes all frames of some pictures and gives each to `use_frame` with a name of its own: portraits
-/// and pictures without faces as they are, and the portraits at several sizes before the pictures
-/// without faces.
+/// and pictures without faces as they are, quarters of these, and the portraits at several sizes before
+/// the pictures without faces.
 ///
 /// # Errors
 /// Where a folder or archive can't be read.
@@ -149,10 +152,21 @@ pub fn frames(
         }
         use_frame(stem.to_string(), image, Truth { groups, face: Some(face.rect) });
     });
-    for (name, image) in empty {
+    empty.into_par_iter().for_each(|(name, image)| {
+        for (index, quarter) in quarters(&image).into_iter().enumerate() {
+            let truth = Truth { groups: vec![QUARTERS.into()], face: None };
+            use_frame(format!("{index}-{name}"), quarter, truth);
+        }
         use_frame(name, image, Truth { groups: vec!["no face".into()], face: None });
-    }
+    });
     Ok(())
+}
+
+/// What a picture shows nearer by.
+fn quarters(image: &RgbImage) -> [RgbImage; 4] {
+    let (width, height) = (image.width() / 2, image.height() / 2);
+    [(0, 0), (width, 0), (0, height), (width, height)]
+        .map(|(x, y)| imageops::crop_imm(image, x, y, width, height).to_image())
 }
 
 /// A frame with a portrait in it at the size that makes its face `share` of the frame's height.
