@@ -28,7 +28,7 @@ fn fuzz<T: Debug>(
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     let config =
         ProptestConfig { cases: asked.unwrap_or(few), failure_persistence: None, ..Default::default() };
-    TestRunner::new(config).run(&strategy, |value| test(value)).unwrap();
+    TestRunner::new(config).run(&strategy, test).unwrap();
 }
 
 /// A change to a file.

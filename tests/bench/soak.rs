@@ -92,7 +92,10 @@ fn record(bus: &gst::Bus, times: &Mutex<Vec<u32>>, length: Duration) -> Vec<Samp
         }
         next += PERIOD;
         let mut times = std::mem::take(&mut *times.lock().unwrap());
-        assert!(!times.is_empty(), "no frame in {PERIOD:?}");
+        if times.is_empty() {
+            println!("{} s: no frame", start.elapsed().as_secs());
+            continue;
+        }
         times.sort_unstable();
         let rank = |share: f64| f64::from(times[((times.len() - 1) as f64 * share) as usize]);
         let sample = Sample { frames: times.len(), memory: memory(), median: rank(0.5), slow: rank(0.99) };
