@@ -23,7 +23,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
 
 step "Shell scripts"
 if have shellcheck; then
-    shellcheck -x pipelines/*.sh tests/run.sh .ci/run
+    shellcheck -x pipelines/*.sh tests/run.sh .ci/run .ci/cuda/nvcc
 else
     echo "shellcheck is not here, so the scripts are not linted; they are run below."
 fi
@@ -36,5 +36,12 @@ pipelines/demo.sh --offline
 for file in target/demo/labelled.mkv target/demo/astronaut.png; do
     [ -s "$file" ] || fail "$file was not written"
 done
+
+if [ "$(uname -sm)" = "Linux x86_64" ] && have cc && have readelf; then
+    # Built to be loaded, not to be fast.
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 pipelines/build-cuda.sh --stub --no-default-features --lib
+else
+    echo "The CUDA build is not checked: that needs Linux on x86-64, a C compiler and readelf."
+fi
 
 step "All checks passed"
