@@ -47,10 +47,7 @@ pub fn check_layout(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Res
     let format = info.format_info();
     for index in 0..info.n_components() as usize {
         let plane = format.plane()[index] as usize;
-        let row_stride = usize::try_from(meta.stride()[plane])
-            .map_err(|_| glib::bool_error!("rows of plane {plane} go backwards"))?;
-        let rows = format.scale_height(index as u8, meta.height()) as usize;
-        let len = (rows - 1).saturating_mul(row_stride).saturating_add(row_len(&format, index, meta.width()));
+        let (_, len) = extent(&format, index, [meta.width(), meta.height()], meta.stride()[plane])?;
         let begin = meta.offset()[plane];
         let memories = buffer.find_memory(begin..begin.saturating_add(len));
         if memories.is_none_or(|(memories, _)| memories.len() != 1) {
@@ -58,6 +55,24 @@ pub fn check_layout(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Res
         }
     }
     Ok(())
+}
+
+/// Bytes from one row of a component to the next, and from its plane's beginning to the end of its last
+/// sample.
+///
+/// # Errors
+/// Where rows go backwards in memory.
+fn extent(
+    format: &gst_video::VideoFormatInfo,
+    component: usize,
+    [width, height]: [u32; 2],
+    stride: i32,
+) -> Result<(usize, usize), glib::BoolError> {
+    let row_stride = usize::try_from(stride)
+        .map_err(|_| glib::bool_error!("rows of plane {} go backwards", format.plane()[component]))?;
+    let rows = format.scale_height(component as u8, height) as usize;
+    let before_last = (rows - 1).saturating_mul(row_stride);
+    Ok((row_stride, before_last.saturating_add(row_len(format, component, width))))
 }
 
 /// Bytes of a row from its beginning to the end of a component's last sample.
@@ -142,8 +157,8 @@ fn component<'a>(
 ) -> Result<Component<'a>, glib::BoolError> {
     let (info, format) = (frame.info(), frame.format_info());
     let plane = format.plane()[index];
-    let row_stride = usize::try_from(frame.plane_stride()[plane as usize])
-        .map_err(|_| glib::bool_error!("rows of plane {plane} go backwards"))?;
+    let size = [info.width(), info.height()];
+    let (row_stride, len) = extent(&format, index, size, frame.plane_stride()[plane as usize])?;
     let (across, down) = (format.w_sub()[index], format.h_sub()[index]);
     let site = info.chroma_site();
     let sampling = |len: u32, subsampling: u32, cosited: gst_video::VideoChromaSite| Sampling {
@@ -167,10 +182,7 @@ fn component<'a>(
             gst_video::VideoChromaSite::V_COSITED,
         ),
     };
-    let last = (component.vertical.len - 1) * row_stride
-        + component.offset
-        + (component.horizontal.len - 1) * component.pixel_stride;
-    if component.plane.len() <= last {
+    if component.plane.len() < len {
         return Err(glib::bool_error!("plane {plane} ends before its last sample"));
     }
     Ok(component)

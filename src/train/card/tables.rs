@@ -56,12 +56,12 @@ pub fn folds(results: &Folds) -> String {
         format!("**{}**", percent(results.mean_accuracy)),
         confusion(&pooled.confusion),
     ]);
-    let [low, high] = pooled.interval.map(|share| 100.0 * share);
     format!(
-        "```sh\n{}\n```\n\n{}\n95 % interval {low:.1} to {high:.1} %; area under the ROC curve {:.4}; expected \
+        "```sh\n{}\n```\n\n{}\n95 % interval {}; area under the ROC curve {:.4}; expected \
          calibration error {:.4}; no face found in {} of {} pictures.\n",
         results.command,
         table(&["", "accuracy", "confusion"], rows),
+        interval(pooled.interval),
         pooled.area_under_curve,
         pooled.calibration_error,
         pooled.without_face,
@@ -71,12 +71,11 @@ pub fn folds(results: &Folds) -> String {
 
 pub fn bands(bands: &[Band]) -> String {
     let row = |band: &Band| {
-        let [low, high] = band.interval.map(|share| 100.0 * share);
         vec![
             format!("{} {}", band.quantity, band.range),
             band.pictures.to_string(),
             percent(band.accuracy),
-            format!("{low:.1} to {high:.1} %"),
+            interval(band.interval),
         ]
     };
     table(&["", "pictures", "accuracy", "95 % interval"], bands.iter().map(row))
@@ -157,6 +156,10 @@ fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
+}
+
+fn interval([low, high]: [f64; 2]) -> String {
+    format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high)
 }
 
 fn confusion(Confusion([[a, b], [c, d]]): &Confusion) -> String {
