@@ -223,6 +223,32 @@ fn rows_of_any_length_are_read() {
     }
 }
 
+/// Memory behind a file descriptor, as cameras and decoders hand it out: a file stands for the device.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_behind_a_file_descriptor_is_mapped() {
+    use gst_allocators::DmaBufAllocator;
+    use gst_allocators::prelude::*;
+    use std::io::Write;
+    let info = info(Nv12, 320, 240);
+    let size = info.size();
+    let bright = vec![235; size];
+    for (mode, drawn) in [("sync", true), ("async", false)] {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bright).unwrap();
+        // SAFETY: The descriptor is the file's own, which has `size` bytes and is given away.
+        let memory = unsafe { DmaBufAllocator::new().alloc_dmabuf(file, size) }.unwrap();
+        let mut buffer = gst::Buffer::new();
+        buffer.make_mut().append_memory(memory);
+        let mut bench = Bench::new(&common::bright_smiles(), &[("mode", mode)]).caps(&info);
+        let output = bench.run(buffer);
+        assert!(output.peek_memory(0).is_memory_type::<gst_allocators::DmaBufMemory>(), "{mode}: a copy");
+        assert_eq!(bytes(&output) != bright, drawn, "{mode}");
+        bench.harness.push_event(gst::event::Eos::new());
+        assert!(bench.results().pop().expect(mode).faces[0].smiling, "{mode}");
+    }
+}
+
 #[test]
 fn rows_that_lie_outside_of_the_buffer_are_left_alone() {
     let info = info(Nv12, 64, 48);

@@ -131,6 +131,13 @@ impl Bench {
     }
 }
 
+impl Drop for Bench {
+    /// The bus keeps messages, and those keep the element, which keeps the bus.
+    fn drop(&mut self) {
+        self.element.set_bus(None);
+    }
+}
+
 pub fn info(format: gst_video::VideoFormat, width: u32, height: u32) -> gst_video::VideoInfo {
     init();
     gst_video::VideoInfo::builder(format, width, height).fps((30, 1)).build().unwrap()
