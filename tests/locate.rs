@@ -251,3 +251,56 @@ fn heads_that_do_not_fit_are_refused() {
     assert!(!fits(&[head(6)]), "nothing before the head");
     assert!(!fits(&[conv(false), head(6), Layer::Flatten]), "goes on with rows");
 }
+
+/// A locator that takes bright places for faces, the surer the brighter they are: 24 pixels wide and
+/// high, `aside` pixels to the right of the place.
+fn bright(aside: f32) -> FaceWeights {
+    let mut weights = spots();
+    let mut weight = [0.0f32; FACE_VALUES];
+    weight[0] = 8.0;
+    let mut bias = [0.0f32; FACE_VALUES];
+    bias[..5].copy_from_slice(&[-4.0, aside / 4.0, 0.0, 6.0f32.ln(), 6.0f32.ln()]);
+    let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
+    weights.tensors.insert("1.weight".into(), tensor(&weight, &[FACE_VALUES, 1, 1, 1]));
+    weights.tensors.insert("1.bias".into(), tensor(&bias, &[FACE_VALUES]));
+    weights
+}
+
+/// The highest score of one look at the whole of a picture of 640×480 pixels.
+fn from_afar(weights: &FaceWeights, picture: &Picture) -> f32 {
+    let mut small = vec![0; 160 * 120];
+    Cropper::new(160, 120).crop_grey(picture, picture.bounds(), &mut small);
+    let mut detector = Detector::new(weights, Isa::best()).unwrap();
+    detector.run(&small, [120, 160]).unwrap();
+    let head = detector.answers().next().unwrap();
+    let logit = head.values[..head.rows * head.columns].iter().fold(f32::MIN, |most, &value| most.max(value));
+    1.0 / (1.0 + (-logit).exp())
+}
+
+#[test]
+fn doubtful_faces_get_a_second_look() {
+    let spot = |side: f32, value: u8| {
+        // In the middle of a place of the head.
+        let rect = Rect { x: 328.0 - side / 2.0, y: 248.0 - side / 2.0, width: side, height: side };
+        white(640, 480, rect).iter().map(|&byte| byte.min(value)).collect::<Vec<u8>>()
+    };
+    let scores = |weights: &FaceWeights, data: &[u8], threshold: f32| {
+        let picture = Picture::rgb(640, 480, data);
+        let doubt = from_afar(weights, &picture);
+        assert!((0.4..0.85).contains(&doubt), "{doubt}");
+        let mut found = Vec::new();
+        let mut locator = Locator::new(weights).unwrap();
+        locator.set_threshold(threshold);
+        locator.locate(&picture, &mut found).unwrap();
+        (doubt, found.first().map(|face| face.score))
+    };
+    // White, but so small that it seems grey from afar.
+    let (doubt, score) = scores(&bright(0.0), &spot(6.0, 255), 0.75);
+    assert!(doubt < 0.75 && score > Some(0.75), "{doubt} {score:?}");
+    // Grey from near, too.
+    let (doubt, score) = scores(&bright(0.0), &spot(60.0, 140), 0.1);
+    assert!((score.unwrap() - doubt).abs() < 1e-3, "{doubt} {score:?}");
+    // Not to be seen where the face would be.
+    let (doubt, score) = scores(&bright(60.0), &spot(60.0, 140), 0.1);
+    assert!(doubt > 0.5 && score.is_none(), "{doubt} {score:?}");
+}

@@ -94,6 +94,15 @@ impl Architecture {
         Self { input: [1, side, side], blocks }
     }
 
+    /// Filters of each convolution.
+    pub fn filters(&self) -> Vec<usize> {
+        let filters = |block: &Block| match *block {
+            Block::Conv { filters, .. } => Some(filters),
+            _ => None,
+        };
+        self.blocks.iter().filter_map(filters).collect()
+    }
+
     /// Bytes of one input picture.
     pub fn input_len(&self) -> usize {
         self.input.iter().product()

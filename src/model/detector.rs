@@ -74,6 +74,14 @@ impl Detector {
         Ok(Self { parts, size, engine, answers: Vec::new() })
     }
 
+    /// Another one with the same weights, which are in memory once.
+    ///
+    /// # Errors
+    /// Where there is no memory for it.
+    pub fn another(&self) -> Result<Self> {
+        Self::of(self.parts.clone())
+    }
+
     pub fn metadata(&self) -> &FaceMetadata {
         &self.parts.weights.metadata
     }

@@ -54,7 +54,7 @@ impl Network {
             }
             Self::Face => {
                 let detector = Detector::shared(file(&settings.face_model_file))?;
-                Loaded::Face(Box::new(Locator::with_detector(detector)))
+                Loaded::Face(Box::new(Locator::with_detector(detector)?))
             }
         })
     }

@@ -35,7 +35,7 @@ pub use locate::{Located, Pictures, table as faces_table};
 pub use metrics::{CLASSES, Confusion, area_under_curve, best_temperature, calibration_error, wilson};
 pub use output::{beside, check_file, check_folder, write};
 pub use recipe::{Loss, Preset, Recipe, Schedule};
-pub use record::{DataFacts, HeldOut, Measured, Record, SplitFacts};
+pub use record::{DataFacts, HeldOut, Measured, Record, SplitFacts, TeacherFacts};
 pub use smile::{Smiles, predict};
 pub use split::{Fold, Parts, Split};
 pub use teachers::Teachers;

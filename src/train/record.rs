@@ -38,11 +38,21 @@ pub struct Record {
     /// How the weights came about that training started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<BTreeMap<String, Value>>,
-    /// How many networks answered first, and the share of each label that their answers replace.
+    /// Who answered first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teachers: Option<(usize, f64)>,
+    pub teachers: Option<TeacherFacts>,
     #[serde(flatten)]
     pub result: Option<Measured>,
+}
+
+/// The networks whose answers another one learnt from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeacherFacts {
+    pub networks: usize,
+    /// Filters of each of their convolutions.
+    pub filters: Vec<usize>,
+    /// Share of each label that their mean answer replaced.
+    pub trust: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -244,7 +244,8 @@ fn teachers_come_first_and_are_recorded() {
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(log.contains("teacher 2 of 2") && log.contains("seed 2001"), "{log}");
     let training = SmileWeights::read(&folder.path().join("taught.safetensors")).unwrap().metadata.training;
-    assert_eq!(training["teachers"], serde_json::json!([2, 0.6]));
+    let teachers = serde_json::json!({ "networks": 2, "filters": [16, 32, 64, 96, 96], "trust": 0.6 });
+    assert_eq!(training["teachers"], teachers);
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files.len(), 3, "no teacher stays behind: {files:?}");
 
@@ -262,6 +263,27 @@ fn teachers_come_first_and_are_recorded() {
     );
     let training = SmileWeights::read(&folder.path().join("both.safetensors")).unwrap().metadata.training;
     assert_eq!(training["init"]["seed"], 7);
+
+    // Wider ones start from what is as wide.
+    succeeded(&run(folder.path(), &format!("{options} --filters 8,8,16,16,16 --out wide.safetensors")));
+    let wide =
+        "--init taught.safetensors --init wide.safetensors --teachers 1 --teacher-filters 8,8,16,16,16";
+    let output = run(folder.path(), &format!("{options} {wide} --out small.safetensors"));
+    succeeded(&output);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("teacher 1 of 1, from wide"), "{log}");
+    let metadata = SmileWeights::read(&folder.path().join("small.safetensors")).unwrap().metadata;
+    assert_eq!(metadata.training["teachers"]["filters"], serde_json::json!([8, 8, 16, 16, 16]));
+    assert_eq!(metadata.architecture, Architecture::smile());
+    for (wrong, message) in [
+        ("--filters 8,16", "--filters: 2 numbers for 5 convolutions"),
+        ("--teachers 1 --teacher-filters 8,16", "--teacher-filters: 2 numbers for 5 convolutions"),
+        ("--init wide.safetensors", "--init: the network in wide.safetensors"),
+    ] {
+        let output = run(folder.path(), &format!("{options} {wrong} --out never.safetensors"));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && log.contains(message), "{wrong}: {log}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use gstsmile::model::{Block, DeviceChoice, Region};
-use gstsmile::train::{HeldOut, Loss, Preset, Recipe, Split};
+use gstsmile::train::{Error, HeldOut, Loss, Preset, Recipe, Split};
 
 /// Trains and measures the networks of smilefilter
 ///
@@ -93,22 +93,25 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
     pub split_seed: u64,
 
-    /// Weights to start from, trained with the same network on other data; of several, teachers start
-    /// from each in turn and the network itself from the first
+    /// Weights to start from, trained on other data; of several, teachers start in turn from those that
+    /// have their network, and the network itself from the first that has its own
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Vec<PathBuf>,
     /// Networks to train first, each with a seed of its own, whose answers the network learns from
     #[arg(long, value_name = "N", default_value = "0", value_parser = RangedU64ValueParser::<usize>::new().range(..=16), help_heading = "Network")]
     pub teachers: usize,
+    /// Filters of each convolution of the teachers, if not those of the network itself
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = count(1024), help_heading = "Network")]
+    pub teacher_filters: Vec<usize>,
     /// Share of each label that the teachers' mean answer replaces
     #[arg(long, value_name = "F", default_value = "0.7", value_parser = share, help_heading = "Network")]
     pub trust: f64,
     /// Network and recipe that the options below change
     #[arg(long, value_enum, default_value = "paper-deep", help_heading = "Network")]
     pub preset: Preset,
-    /// Filters of each convolution
-    #[arg(long, value_name = "N", value_parser = count(1024), help_heading = "Network")]
-    pub filters: Option<usize>,
+    /// Filters of each convolution, or one number for all
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = count(1024), help_heading = "Network")]
+    pub filters: Vec<usize>,
     /// Units of the dense layer
     #[arg(long, value_name = "N", value_parser = count(4096), help_heading = "Network")]
     pub dense: Option<usize>,
@@ -351,23 +354,58 @@ impl TrainArguments {
     }
 
     /// The preset's recipe with what the other options change.
-    pub fn recipe(&self) -> Recipe {
+    ///
+    /// # Errors
+    /// Where `--filters` doesn't fit the number of convolutions.
+    pub fn recipe(&self) -> gstsmile::train::Result<Recipe> {
         let mut recipe = self.preset.recipe();
         let last = recipe.architecture.blocks.len().saturating_sub(1);
         for (index, block) in recipe.architecture.blocks.iter_mut().enumerate() {
-            match block {
-                Block::Conv { filters, .. } => *filters = self.filters.unwrap_or(*filters),
-                Block::Dense { units, .. } if index < last => *units = self.dense.unwrap_or(*units),
-                _ => {}
+            if let (Block::Dense { units, .. }, Some(dense)) = (block, self.dense.filter(|_| index < last)) {
+                *units = dense;
             }
         }
+        set_filters(&mut recipe, &self.filters, "--filters")?;
         recipe.seed = self.seed;
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
         recipe.l2 = self.l2.unwrap_or(recipe.l2);
         recipe.batch = self.batch.unwrap_or(recipe.batch);
         recipe.learning_rate = self.learning_rate.unwrap_or(recipe.learning_rate);
-        recipe
+        Ok(recipe)
     }
+
+    /// The recipe of teachers.
+    ///
+    /// # Errors
+    /// Where `--filters` or `--teacher-filters` doesn't fit the number of convolutions.
+    pub fn teacher_recipe(&self) -> gstsmile::train::Result<Recipe> {
+        let mut recipe = self.recipe()?;
+        set_filters(&mut recipe, &self.teacher_filters, "--teacher-filters")?;
+        Ok(recipe)
+    }
+}
+
+/// Gives each convolution its filters: none to leave them, one number for all, or one for each.
+fn set_filters(recipe: &mut Recipe, wanted: &[usize], option: &str) -> gstsmile::train::Result<()> {
+    let blocks = &mut recipe.architecture.blocks;
+    let convolutions: Vec<&mut usize> = blocks
+        .iter_mut()
+        .filter_map(|block| match block {
+            Block::Conv { filters, .. } => Some(filters),
+            _ => None,
+        })
+        .collect();
+    if wanted.len() > 1 && wanted.len() != convolutions.len() {
+        return Err(Error::Mismatch(format!(
+            "{option}: {} numbers for {} convolutions; give one for each, or one for all",
+            wanted.len(),
+            convolutions.len()
+        )));
+    }
+    for (filters, &wanted) in convolutions.into_iter().zip(wanted.iter().cycle()) {
+        *filters = wanted;
+    }
+    Ok(())
 }
 
 fn count(most: u64) -> RangedU64ValueParser<usize> {

@@ -26,7 +26,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     train::check_file(&arguments.out)?;
     files.check_checkpoint(arguments.resume)?;
 
-    let recipe = arguments.recipe();
+    let recipe = arguments.recipe()?;
     let data = read(&arguments.data, &arguments.boxes, arguments.no_face.as_deref(), &arguments.extra)?;
     let split = arguments.split();
     let parts = data.parts(split);

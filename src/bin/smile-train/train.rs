@@ -9,11 +9,11 @@ use std::time::Instant;
 use candle_core::Device;
 use serde_json::Value;
 
-use gstsmile::model::{Classifier, Describe, Metadata, Region, SmileWeights, Weights};
+use gstsmile::model::{Architecture, Classifier, Describe, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Recipe, Record,
-    Result, Sample, Smiles, Split, SplitFacts, Task, Teachers, Trainer, View,
+    Result, Sample, Smiles, Split, SplitFacts, Task, TeacherFacts, Teachers, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -28,7 +28,7 @@ const FIXED: [(&str, &str); 16] = [
     ("/region", "--region"),
     ("/training/extra", "--extra"),
     ("/training/init", "--init"),
-    ("/training/teachers", "--teachers or --trust"),
+    ("/training/teachers", "--teachers, --teacher-filters or --trust"),
     ("/training/extra_share", "--extra-share"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),
@@ -99,19 +99,21 @@ pub fn learn<'a>(
     let mut teachers = Vec::new();
     for number in 1..=arguments.teachers {
         let file = train::beside(out, &format!(".teacher-{number}"));
-        let mut recipe = arguments.recipe();
+        let mut recipe = arguments.teacher_recipe()?;
         recipe.seed += 1000 * number as u64;
-        let turn = (number - 1) % material.init.len().max(1);
-        let from =
-            arguments.init.get(turn).map_or(String::new(), |path| format!(", from {}", path.display()));
+        let fitting = material.init_of(&recipe.architecture);
+        let init = fitting.get((number - 1) % fitting.len().max(1)).copied();
+        let from = init.map_or(String::new(), |(path, _)| format!(", from {}", path.display()));
         eprintln!("teacher {number} of {}{from}", arguments.teachers);
-        let start = Start { recipe, init: material.init.get(turn), teachers: Vec::new() };
+        let start = Start { recipe, init: init.map(|(_, weights)| weights), teachers: Vec::new() };
         match Session::new(arguments, material, start, what, Files::new(&file))?.run(&file, stop)? {
             Some(learnt) => teachers.push(learnt.weights),
             None => return Ok(None),
         }
     }
-    let start = Start { recipe: arguments.recipe(), init: material.init.first(), teachers };
+    let recipe = arguments.recipe()?;
+    let init = material.init_of(&recipe.architecture).first().map(|(_, weights)| *weights);
+    let start = Start { recipe, init, teachers };
     let session = Session::new(arguments, material, start, what, Files::new(out))?;
     let learnt = session.run(out, stop)?;
     if learnt.is_some() {
@@ -129,13 +131,13 @@ struct Start<'a> {
     teachers: Vec<SmileWeights>,
 }
 
-/// Weights to start from.
-fn initial(path: &Path, recipe: &Recipe) -> Result<SmileWeights> {
+/// Weights to start from, for one of the networks.
+fn initial(path: &Path, networks: &[Architecture]) -> Result<SmileWeights> {
     let weights = SmileWeights::read(path)?;
-    match weights.metadata.architecture == recipe.architecture {
+    match networks.contains(&weights.metadata.architecture) {
         true => Ok(weights),
         false => Err(Error::Mismatch(format!(
-            "--init: the network in {} is not the one of --preset, --filters and --dense; \
+            "--init: the network in {} is not the one of --preset, --filters (or --teacher-filters) and --dense; \
              `smile-train info` prints what it is",
             path.display()
         ))),
@@ -147,7 +149,7 @@ pub struct Material {
     metadata: Metadata,
     pub dataset: Dataset,
     extra: Vec<Dataset>,
-    init: Vec<SmileWeights>,
+    init: Vec<(PathBuf, SmileWeights)>,
     device: Device,
 }
 
@@ -155,8 +157,13 @@ impl Material {
     /// Reads the data sets and the weights to start from.
     pub fn read(arguments: &TrainArguments) -> Result<Self> {
         let device = arguments.device.open()?;
-        let recipe = arguments.recipe();
-        let init = arguments.init.iter().map(|path| initial(path, &recipe)).collect::<Result<_>>()?;
+        let recipe = arguments.recipe()?;
+        let mut networks = vec![recipe.architecture.clone()];
+        if arguments.teachers > 0 {
+            networks.push(arguments.teacher_recipe()?.architecture);
+        }
+        let init = arguments.init.iter().map(|path| Ok((path.clone(), initial(path, &networks)?)));
+        let init = init.collect::<Result<_>>()?;
         let mut metadata = Metadata::new(recipe.architecture);
         (metadata.region, metadata.margin) = arguments.region();
         metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
@@ -169,6 +176,12 @@ impl Material {
         let read = |path: &PathBuf| terminal::read_data(path, View { locator: None, ..view });
         let extra = arguments.extra.iter().map(read).collect::<Result<_>>()?;
         Ok(Self { metadata, dataset, extra, init, device })
+    }
+
+    /// The weights that a network can start from, with their files.
+    fn init_of(&self, network: &Architecture) -> Vec<(&Path, &SmileWeights)> {
+        let fitting = self.init.iter().filter(|(_, weights)| weights.metadata.architecture == *network);
+        fitting.map(|(path, weights)| (path.as_path(), weights)).collect()
     }
 }
 
@@ -200,10 +213,15 @@ impl<'a> Session<'a> {
         let Material { dataset, extra, device, .. } = material;
         let parts = split.parts(&dataset.labels());
         require_both_classes(dataset, &parts)?;
-        let mut metadata = material.metadata.clone();
+        let mut metadata =
+            Metadata { architecture: recipe.architecture.clone(), ..material.metadata.clone() };
         let mut record = record(arguments, &recipe, dataset, extra, split, &parts);
         record.init = init.map(|weights| weights.metadata.training.clone());
-        record.teachers = (!teachers.is_empty()).then_some((teachers.len(), arguments.trust));
+        record.teachers = teachers.first().map(|teacher| TeacherFacts {
+            networks: teachers.len(),
+            filters: teacher.metadata.architecture.filters(),
+            trust: arguments.trust,
+        });
         metadata.training = record.to_metadata();
         let mut task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
         if !teachers.is_empty() {

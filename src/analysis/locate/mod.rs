@@ -1,8 +1,11 @@
 //! Where in a picture to look.
 
-use super::crop::{Cropper, Picture, Rect};
-use crate::model::{Detector, FaceWeights, HeadAnswer, Region, Result};
+mod look;
+
+use super::crop::{Picture, Rect};
+use crate::model::{Detector, FaceWeights, Region, Result};
 use crate::ops::Isa;
+use look::Look;
 
 /// The part of `picture` that `region` means.
 pub fn region(picture: &Picture, region: Region) -> Rect {
@@ -35,29 +38,33 @@ pub fn face_square(face: Rect, margin: f32, pixel_aspect: f32) -> Rect {
 
 /// Finds the faces in pictures of any size and format. Keeps its buffers, so that one used for frame
 /// after frame allocates nothing.
+///
+/// The network looks at the whole picture first, and then a second time at each face that it is not
+/// sure of, nearer by: a small face shows more of itself there, a texture less of a face. A cascade
+/// (Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional
+/// Networks", 2016) whose stages are one and the same network.
 pub struct Locator {
-    detector: Detector,
     threshold: f32,
-    view: View,
-    cropper: Cropper,
-    /// The picture shrunk, and the same with its edges going on as far as the network wants it.
-    small: Vec<u8>,
-    padded: Vec<u8>,
+    first: Look,
+    second: Look,
     candidates: Vec<Detection>,
-}
-
-/// How a picture is brought before the network.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct View {
-    width: usize,
-    height: usize,
-    padded: [usize; 2],
+    nearer: Vec<Detection>,
 }
 
 /// Faces that are compared with each other, at most: those with the highest scores.
 const MOST_CANDIDATES: usize = 256;
 /// Of two boxes one of which lies in the other by this share, the one with the higher score stays.
 const MOST_CONTAINED: f32 = 0.75;
+/// Between these scores a face gets a second look, at most so many in a picture.
+const DOUBT: std::ops::Range<f32> = 0.4..0.85;
+const MOST_LOOKS: usize = 8;
+/// The second look's width and height in pixels, and the longer side of the face in it.
+const NEARER: usize = 96;
+const NEARER_FACE: f32 = 0.4;
+/// The two looks mean the same face from this intersection over union on.
+const SAME: f32 = 0.35;
+/// Scores of the second look below this, or as near to 1, count as this.
+const LEAST_NEARER: f32 = 1e-3;
 
 impl Locator {
     /// # Errors
@@ -71,20 +78,22 @@ impl Locator {
     /// # Panics
     /// If the machine does not have `isa`.
     pub fn with_isa(weights: &FaceWeights, isa: Isa) -> Result<Self> {
-        Ok(Self::with_detector(Detector::new(weights, isa)?))
+        Self::with_detector(Detector::new(weights, isa)?)
     }
 
     /// As [`Locator::new`], with a network that is ready.
-    pub fn with_detector(detector: Detector) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// Where there is no memory for the second look.
+    pub fn with_detector(detector: Detector) -> Result<Self> {
+        let another = detector.another()?;
+        Ok(Self {
             threshold: detector.metadata().threshold,
-            detector,
-            view: View { width: 1, height: 1, padded: [0; 2] },
-            cropper: Cropper::new(1, 1),
-            small: Vec::new(),
-            padded: Vec::new(),
+            first: Look::new(detector),
+            second: Look::new(another),
             candidates: Vec::new(),
-        }
+            nearer: Vec::new(),
+        })
     }
 
     /// From which score on there is a face.
@@ -102,92 +111,50 @@ impl Locator {
     /// # Errors
     /// Where there is no memory for pictures of this shape.
     pub fn locate(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<()> {
-        let [_, _, side] = self.detector.metadata().architecture.input;
-        let view = View::new(picture, side, self.detector.multiple());
-        if view != self.view {
-            self.cropper = Cropper::new(view.width, view.height);
-            self.small.resize(view.width * view.height, 0);
-            self.padded.resize(view.padded.iter().product(), 0);
-            self.view = view;
-        }
-        self.cropper.crop_grey(picture, picture.bounds(), &mut self.small);
-        pad(&self.small, view, &mut self.padded);
-        self.detector.run(&self.padded, view.padded)?;
-
+        let overlap = self.first.detector.metadata().overlap;
         self.candidates.clear();
-        let scale = [picture.width as f32 / view.width as f32, picture.height as f32 / view.height as f32];
-        for head in self.detector.answers() {
-            decode(head, self.threshold, scale, &mut self.candidates);
+        self.first.whole(picture, self.threshold.min(DOUBT.start), &mut self.candidates)?;
+        suppress(&mut self.candidates, overlap, found);
+        let doubtful = found.iter_mut().filter(|face| DOUBT.contains(&face.score));
+        for face in doubtful.take(MOST_LOOKS) {
+            let part = around(face.rect, picture);
+            self.nearer.clear();
+            self.second.at(picture, part, [NEARER; 2], LEAST_NEARER, &mut self.nearer)?;
+            weigh(face, &self.nearer);
         }
-        self.candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
-        self.candidates.truncate(MOST_CANDIDATES);
-        suppress(&self.candidates, self.detector.metadata().overlap, found);
+        found.retain(|face| face.score >= self.threshold);
+        std::mem::swap(found, &mut self.candidates);
+        suppress(&mut self.candidates, overlap, found);
         Ok(())
     }
 }
 
-impl View {
-    /// The picture as displayed with its longer side no longer than `side`, filled up to sides that
-    /// divide by `multiple`.
-    fn new(picture: &Picture, side: usize, multiple: usize) -> Self {
-        let (width, height) = (picture.width as f32 * picture.pixel_aspect, picture.height as f32);
-        let scale = (side as f32 / width.max(height)).min(1.0);
-        let pixels = |length: f32| ((length * scale).round() as usize).clamp(1, side);
-        let (width, height) = (pixels(width), pixels(height));
-        Self { width, height, padded: [height, width].map(|len| len.next_multiple_of(multiple)) }
-    }
+/// The square, as displayed, in which a face has the size of the second look. It reaches out of the
+/// picture by no more than croppers bear.
+fn around(face: Rect, picture: &Picture) -> Rect {
+    let aspect = picture.pixel_aspect;
+    let most = 2.0 * (picture.height as f32).min(picture.width as f32 * aspect);
+    let height = (face.height.max(face.width * aspect) / NEARER_FACE).min(most);
+    let width = height / aspect;
+    let (x, y) = (face.x + face.width / 2.0, face.y + face.height / 2.0);
+    Rect { x: x - width / 2.0, y: y - height / 2.0, width, height }
 }
 
-/// Copies a picture and lets its right and lower edge go on.
-fn pad(small: &[u8], view: View, padded: &mut [u8]) {
-    let columns = view.padded[1];
-    let (rows, below) = padded.split_at_mut(view.height * columns);
-    for (row, line) in rows.chunks_exact_mut(columns).zip(small.chunks_exact(view.width)) {
-        let (inside, beyond) = row.split_at_mut(view.width);
-        inside.copy_from_slice(line);
-        beyond.fill(line[view.width - 1]);
-    }
-    let last = &rows[rows.len() - columns..];
-    below.chunks_exact_mut(columns).for_each(|row| row.copy_from_slice(last));
+/// Gives a face the mean of both looks' logits.
+fn weigh(face: &mut Detection, nearer: &[Detection]) {
+    let same = nearer.iter().filter(|other| other.rect.overlap(face.rect) >= SAME);
+    let second = same.map(|other| other.score).fold(LEAST_NEARER, f32::max).min(1.0 - LEAST_NEARER);
+    let odds = |score: f32| score / (1.0 - score);
+    let odds = (odds(face.score) * odds(second)).sqrt();
+    face.score = odds / (1.0 + odds);
 }
 
-/// Adds the faces that a head sees with at least this score, in pixels of the picture.
-fn decode(head: HeadAnswer, threshold: f32, scale: [f32; 2], found: &mut Vec<Detection>) {
-    let area = head.rows * head.columns;
-    let stride = head.stride as f32;
-    let least = (threshold / (1.0 - threshold)).ln();
-    for (place, &logit) in head.values[..area].iter().enumerate() {
-        if logit.is_nan() || logit < least {
-            continue;
-        }
-        let value = |index: usize| head.values[index * area + place];
-        let place = [(place % head.columns) as f32 + 0.5, (place / head.columns) as f32 + 0.5];
-        let point =
-            |index: usize| [0, 1].map(|axis| (place[axis] + value(index + axis)) * stride * scale[axis]);
-        let size = [0, 1].map(|axis| value(3 + axis).clamp(-6.0, 6.0).exp() * stride * scale[axis]);
-        let middle = point(1);
-        let detection = Detection {
-            rect: Rect {
-                x: middle[0] - size[0] / 2.0,
-                y: middle[1] - size[1] / 2.0,
-                width: size[0],
-                height: size[1],
-            },
-            score: 1.0 / (1.0 + (-logit).exp()),
-            landmarks: [5, 7, 9, 11, 13].map(point),
-        };
-        let Rect { x, y, width, height } = detection.rect;
-        if [x, y, width, height].iter().chain(detection.landmarks.as_flattened()).all(|x| x.is_finite()) {
-            found.push(detection);
-        }
-    }
-}
-
-/// Keeps of candidates in descending order of score those that no better one overlaps, contains or
-/// lies in.
-fn suppress(candidates: &[Detection], most: f32, found: &mut Vec<Detection>) {
+/// Keeps of the candidates those that no better one overlaps, contains or lies in, the best first.
+fn suppress(candidates: &mut Vec<Detection>, most: f32, found: &mut Vec<Detection>) {
+    candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
+    candidates.truncate(MOST_CANDIDATES);
     found.clear();
-    for candidate in candidates {
+    for candidate in &*candidates {
         let another = |better: &Detection| {
             better.rect.overlap(candidate.rect) < most
                 && better.rect.containment(candidate.rect) < MOST_CONTAINED
@@ -232,7 +199,7 @@ mod tests {
         };
         let kept = |candidates: &[Detection]| {
             let mut found = Vec::new();
-            suppress(candidates, 0.3, &mut found);
+            suppress(&mut candidates.to_vec(), 0.3, &mut found);
             found.iter().map(|face| face.score).collect::<Vec<_>>()
         };
         let (large, within) = (face(0.0, 0.0, 100.0, 0.9), face(60.0, 60.0, 40.0, 0.8));
