@@ -153,7 +153,7 @@ fn the_program_trains_and_says_what_on() {
         results.iter().find(|tally| tally["group"] == group).map_or(0, |tally| tally[what].as_u64().unwrap())
     };
     // Of ten faces and four things a fifth is kept for tests, and of the rest three in ten.
-    let groups = ["portraits", "height 12 %", "height 100 %", "no face", "no face, quarters"];
+    let groups = ["portraits", "height 12 %", "height 100 %", "no face", "quarters of these"];
     assert_eq!(groups.map(|group| count(group, "pictures")), [2, 2, 2, 1, 4]);
     assert_eq!(groups.map(|group| count(group, "faces")), [2, 2, 2, 0, 0]);
     let truth = fs::read_to_string(folder.path().join("frames/truth.csv")).unwrap();

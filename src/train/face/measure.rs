@@ -28,7 +28,7 @@ const YAWS: [f32; 4] = [0.0, 10.0, 20.0, 30.0];
 const ROLLS: [f32; 3] = [0.0, 10.0, 20.0];
 
 /// Where a quarter of a picture without a face is a frame.
-const QUARTERS: &str = "no face, quarters";
+const QUARTERS: &str = "quarters of these";
 
 /// What is known of a frame.
 #[derive(Clone, Debug)]
