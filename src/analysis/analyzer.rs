@@ -215,6 +215,11 @@ impl Analyzer {
         self.classifier.metadata().region
     }
 
+    /// The network for smiles.
+    pub fn classifier(&mut self) -> &mut Classifier {
+        &mut self.classifier
+    }
+
     /// What was done for the last picture.
     pub fn effort(&self) -> Effort {
         self.effort

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use candle_core::{Device, DeviceLocation, Tensor};
+use candle_core::{DType, Device, DeviceLocation, Tensor};
 use candle_nn::VarBuilder;
 
 use super::device::DeviceChoice;
@@ -19,6 +20,8 @@ use crate::ops::inference::Engine;
 pub struct Classifier {
     parts: Arc<Parts>,
     backend: Backend,
+    reason: String,
+    failure: Option<Error>,
 }
 
 /// What classifiers with the same weights on the same device share.
@@ -30,7 +33,44 @@ struct Parts {
 #[derive(Clone)]
 enum Backend {
     Cpu(Box<Engine>),
-    Candle { network: Arc<Network>, device: Device },
+    /// A GPU, and the engine that takes over where it fails.
+    Gpu {
+        runner: Arc<dyn Runner>,
+        spare: Box<Engine>,
+    },
+}
+
+/// A network on a device that may fail.
+trait Runner: Send + Sync {
+    /// One logit for each picture.
+    fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()>;
+    fn device(&self) -> String;
+}
+
+/// A network in candle's own operations: a frame is one upload of bytes and one download of logits.
+struct Candle {
+    network: Network,
+    device: Device,
+    metadata: Metadata,
+}
+
+impl Runner for Candle {
+    fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()> {
+        let Metadata { ref architecture, scale, offset, .. } = self.metadata;
+        let [channels, height, width] = architecture.input;
+        let bytes = Tensor::from_slice(pictures, (logits.len(), channels, height, width), &self.device)?;
+        let input = bytes.to_dtype(DType::F32)?.affine(scale.into(), offset.into())?;
+        let answers = self.network.forward(&input)?;
+        logits.copy_from_slice(&answers[0].flatten_all()?.to_vec1::<f32>()?);
+        Ok(())
+    }
+
+    fn device(&self) -> String {
+        match self.device.location() {
+            DeviceLocation::Cuda { gpu_id } => DeviceChoice::Cuda(gpu_id).to_string(),
+            other => format!("{other:?}").to_lowercase(),
+        }
+    }
 }
 
 static SHARED: Cache<DeviceLocation, Parts> = Cache::new();
@@ -48,10 +88,50 @@ impl Classifier {
     /// # Errors
     /// Where the device can't be had, the file can't be read, or its weights don't work.
     pub fn shared(file: Option<&Path>, device: DeviceChoice) -> Result<Self> {
-        let device = device.open()?;
+        if device != DeviceChoice::Auto {
+            let mut ordered = Self::shared_on(file, &device.open()?)?;
+            ordered.reason = format!("device={device} is an order");
+            return Ok(ordered);
+        }
+        let mut cpu = Self::shared_on(file, &Device::Cpu)?;
+        let first = DeviceChoice::Cuda(0);
+        let gpu = first.open().and_then(|device| {
+            let mut gpu = Self::shared_on(file, &device)?;
+            Ok((gpu.pace()?, gpu))
+        });
+        match gpu {
+            Ok((on_gpu, mut gpu)) => {
+                let on_cpu = cpu.pace()?;
+                let reason = format!("a face takes {on_cpu:?} on the CPU and {on_gpu:?} on {first}");
+                let faster = if on_gpu < on_cpu { &mut gpu } else { &mut cpu };
+                faster.reason = reason;
+                Ok(if on_gpu < on_cpu { gpu } else { cpu })
+            }
+            Err(error) => {
+                cpu.reason = match error {
+                    Error::Device { reason, .. } => reason,
+                    error => format!("{first} fails: {error}"),
+                };
+                Ok(cpu)
+            }
+        }
+    }
+
+    /// How long one face takes, at best.
+    fn pace(&mut self) -> Result<Duration> {
+        let mut best = Duration::MAX;
+        for _ in 0..10 {
+            let start = Instant::now();
+            self.try_out()?;
+            best = best.min(start.elapsed());
+        }
+        Ok(best)
+    }
+
+    fn shared_on(file: Option<&Path>, device: &Device) -> Result<Self> {
         let parts = SHARED.get(file, device.location(), || {
             let name = file.map_or("the built-in model".into(), |file| file.display().to_string());
-            let parts = Parts::new(&file.map_or_else(SmileWeights::embedded, SmileWeights::read)?, &device);
+            let parts = Parts::new(&file.map_or_else(SmileWeights::embedded, SmileWeights::read)?, device);
             let tried = parts.map(Arc::new).and_then(|parts| {
                 Self::of(parts.clone()).try_out()?;
                 Ok(parts)
@@ -63,18 +143,25 @@ impl Classifier {
 
     fn of(parts: Arc<Parts>) -> Self {
         let backend = parts.prototype.clone();
-        Self { parts, backend }
+        Self { parts, backend, reason: String::new(), failure: None }
     }
 
     /// Where the network runs: `cpu` or `cuda:N`.
     pub fn device(&self) -> String {
         match &self.backend {
             Backend::Cpu(_) => DeviceChoice::Cpu.to_string(),
-            Backend::Candle { device, .. } => match device.location() {
-                DeviceLocation::Cuda { gpu_id } => DeviceChoice::Cuda(gpu_id).to_string(),
-                other => format!("{other:?}").to_lowercase(),
-            },
+            Backend::Gpu { runner, .. } => runner.device(),
         }
+    }
+
+    /// Why it runs there.
+    pub fn device_reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// What made a GPU fail since the last call; the CPU does its work from then on.
+    pub fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
     }
 
     /// As [`Classifier::new`] on the CPU, with the instructions of `isa`: for tests and measurements.
@@ -108,10 +195,13 @@ impl Classifier {
         probabilities.resize(pictures.len() / len, 0.0);
         match &mut self.backend {
             Backend::Cpu(engine) => engine.run(pictures, probabilities),
-            Backend::Candle { network, device } => {
-                let input = input(metadata, pictures, device)?;
-                let logits = &network.forward(&input)?[0];
-                probabilities.copy_from_slice(&logits.flatten_all()?.to_vec1::<f32>()?);
+            Backend::Gpu { runner, spare } => {
+                if let Err(error) = runner.logits(pictures, probabilities) {
+                    spare.run(pictures, probabilities);
+                    self.reason = format!("{} has failed: {error}", runner.device());
+                    self.failure = Some(error);
+                    self.backend = Backend::Cpu(spare.clone());
+                }
             }
         }
         for value in probabilities {
@@ -128,7 +218,18 @@ impl Classifier {
         let grey = vec![128; self.metadata().architecture.input_len()];
         let mut probabilities = Vec::new();
         self.probabilities(&grey, &mut probabilities)?;
-        Self::check(&probabilities)
+        match self.take_failure() {
+            // Nothing has begun yet, so that nothing has to go on elsewhere.
+            Some(error) => {
+                self.backend = self.parts.prototype.clone();
+                let name = self.device();
+                Err(Error::Device {
+                    name,
+                    reason: format!("the network fails there ({error}); use device=cpu"),
+                })
+            }
+            None => Self::check(&probabilities),
+        }
     }
 
     /// # Errors
@@ -147,12 +248,14 @@ impl Classifier {
 impl Parts {
     fn new(weights: &Weights, device: &Device) -> Result<Self> {
         let metadata = weights.metadata.clone();
+        let engine = Box::new(cpu(weights, Isa::best())?);
         let prototype = if device.is_cpu() {
-            Backend::Cpu(Box::new(cpu(weights, Isa::best())?))
+            Backend::Cpu(engine)
         } else {
-            let tensors = VarBuilder::from_tensors(weights.tensors.clone(), candle_core::DType::F32, device);
-            let network = Arc::new(Network::new(&metadata.architecture, &tensors)?);
-            Backend::Candle { network, device: device.clone() }
+            let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, device);
+            let network = Network::new(&metadata.architecture, &tensors)?;
+            let runner = Candle { network, device: device.clone(), metadata: metadata.clone() };
+            Backend::Gpu { runner: Arc::new(runner), spare: engine }
         };
         Ok(Self { metadata, prototype })
     }
@@ -161,14 +264,6 @@ impl Parts {
 fn cpu(weights: &Weights, isa: Isa) -> Result<Engine> {
     let Metadata { ref architecture, scale, offset, .. } = weights.metadata;
     engine(architecture, [scale, offset], &weights.tensors, None, isa)
-}
-
-fn input(metadata: &Metadata, pictures: &[u8], device: &Device) -> Result<Tensor> {
-    let [channels, height, width] = metadata.architecture.input;
-    let value = |&byte: &u8| f32::from(byte) * metadata.scale + metadata.offset;
-    let values: Vec<f32> = pictures.iter().map(value).collect();
-    let shape = (pictures.len() / metadata.architecture.input_len(), channels, height, width);
-    Ok(Tensor::from_vec(values, shape, device)?)
 }
 
 fn sigmoid(x: f32) -> f32 {
@@ -206,5 +301,60 @@ mod tests {
             });
             assert_eq!(one, other);
         }
+    }
+
+    /// Answers as the runner does until it is to fail.
+    struct Failing(Candle, std::sync::atomic::AtomicUsize);
+
+    impl Runner for Failing {
+        fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()> {
+            use std::sync::atomic::Ordering::Relaxed;
+            if self.1.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
+                return Err(Error::Architecture("the GPU fell off the bus".into()));
+            }
+            self.0.logits(pictures, logits)
+        }
+
+        fn device(&self) -> String {
+            "cuda:5".into()
+        }
+    }
+
+    fn failing_after(runs: usize) -> Classifier {
+        let weights = SmileWeights::embedded().unwrap();
+        let metadata = weights.metadata.clone();
+        let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, &Device::Cpu);
+        let network = Network::new(&metadata.architecture, &tensors).unwrap();
+        let candle = Candle { network, device: Device::Cpu, metadata: metadata.clone() };
+        let runner: Arc<dyn Runner> = Arc::new(Failing(candle, runs.into()));
+        let spare = Box::new(cpu(&weights, Isa::best()).unwrap());
+        Classifier::of(Arc::new(Parts { metadata, prototype: Backend::Gpu { runner, spare } }))
+    }
+
+    #[test]
+    fn where_a_gpu_fails_the_cpu_answers_and_the_failure_is_told_once() {
+        let mut classifier = failing_after(1);
+        let len = classifier.metadata().architecture.input_len();
+        let pictures: Vec<u8> = (0..2 * len).map(|index| (index * 7 % 251) as u8).collect();
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        classifier.probabilities(&pictures, &mut before).unwrap();
+        assert!(classifier.device() == "cuda:5" && classifier.take_failure().is_none());
+        classifier.probabilities(&pictures, &mut after).unwrap();
+        assert!(before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-4), "{before:?} {after:?}");
+        assert_eq!(classifier.device(), "cpu");
+        assert!(classifier.device_reason().contains("fell off"));
+        assert!(classifier.take_failure().is_some() && classifier.take_failure().is_none());
+    }
+
+    #[test]
+    fn a_gpu_that_fails_at_the_start_is_an_error() {
+        let message = failing_after(0).try_out().unwrap_err().to_string();
+        assert!(message.contains("cuda:5") && message.contains("fell off"), "{message}");
+    }
+
+    #[test]
+    fn auto_says_why_it_took_the_device() {
+        let classifier = Classifier::shared(None, DeviceChoice::Auto).unwrap();
+        assert!(!classifier.device_reason().is_empty());
     }
 }

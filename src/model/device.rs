@@ -59,19 +59,57 @@ impl DeviceChoice {
             Self::Auto => Ok(cuda(0).unwrap_or(Device::Cpu)),
             Self::Cuda(ordinal) => cuda(ordinal).map_err(|reason| Error::Device {
                 name: self.to_string(),
-                reason: format!(
-                    "{reason}; use device=cpu, or device=auto to take a GPU only where one works"
-                ),
+                reason: format!("{reason}; use device=cpu, or device=auto to take a GPU where one works"),
             }),
         }
     }
 }
 
+#[cfg(not(feature = "cuda"))]
+fn cuda(_: usize) -> std::result::Result<Device, String> {
+    Err("this build has no CUDA support (pipelines/build-cuda.sh makes one that has)".into())
+}
+
+/// A GPU with one stream for all threads, opened once in a process.
+#[cfg(feature = "cuda")]
 fn cuda(ordinal: usize) -> std::result::Result<Device, String> {
-    if !candle_core::utils::cuda_is_available() {
-        return Err("this build has no CUDA support (cargo feature `cuda`)".into());
+    use std::sync::{Mutex, PoisonError};
+
+    use candle_core::cuda_backend::cudarc::driver::{DriverError, result, sys::CUresult};
+
+    static OPEN: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, device)) = open.iter().find(|(known, _)| *known == ordinal) {
+        return Ok(device.clone());
     }
-    Device::new_cuda(ordinal).map_err(|error| format!("no such CUDA GPU ({error})"))
+    let reason = |DriverError(code): DriverError| match code {
+        CUresult::CUDA_ERROR_STUB_LIBRARY => "there is no NVIDIA driver here (libcuda.so.1)".into(),
+        CUresult::CUDA_ERROR_NO_DEVICE => "the NVIDIA driver finds no GPU here".into(),
+        other => format!("the NVIDIA driver doesn't work ({other:?})"),
+    };
+    result::init().map_err(reason)?;
+    let count = result::device::get_count().map_err(reason)?;
+    if i32::try_from(ordinal).map_or(true, |ordinal| ordinal >= count) {
+        return Err(format!("there is no such GPU here, of {count} counted from 0"));
+    }
+    let device = Device::new_cuda_with_stream(ordinal).map_err(|error| {
+        format!(
+            "the GPU can't be used ({}); besides the driver it takes CUDA's libraries cublas, cublasLt and curand",
+            first_line(&error)
+        )
+    })?;
+    if let Ok(device) = device.as_cuda_device() {
+        // SAFETY: everything is allocated, used and freed in the order of the one stream.
+        unsafe { device.disable_event_tracking() };
+    }
+    open.push((ordinal, device.clone()));
+    Ok(device)
+}
+
+/// What candle says, without the backtrace that may follow.
+#[cfg(feature = "cuda")]
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl SmileFilter {
     /// Forgets all faces, and counts anew.
     fn reset(&self) {
         self.state().forget();
-        self.stats.reset(None);
+        self.stats.reset();
     }
 
     /// What a frame needs to know, and what it is worked on with.
@@ -329,7 +329,11 @@ impl BaseTransformImpl for SmileFilter {
         };
         let streaming = Some(Box::new(Streaming::new(engine)));
         *self.state() = State { streaming, swaps: Some(swaps), ..State::default() };
-        gst::info!(CAT, imp = self, "Started with {settings:?}");
+        let (device, reason) = {
+            let counts = self.stats.counts();
+            (counts.device.clone(), counts.device_reason.clone())
+        };
+        gst::info!(CAT, imp = self, "Started on {device} ({reason}) with {settings:?}");
         Ok(())
     }
 

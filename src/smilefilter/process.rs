@@ -15,6 +15,7 @@ use super::properties::{FrameSettings, Labels};
 use super::worker::{Outcome, Task, Worker};
 use super::{Event, Results, Updates, frame, regions, results};
 use crate::analysis::{self, Effort, Rect, Search};
+use crate::model::Error;
 
 /// What only the streaming thread uses.
 pub struct Streaming {
@@ -83,6 +84,9 @@ impl SmileFilter {
         let work = move |job: Job| {
             let frame = VideoFrameRef::from_buffer_ref_readable(&job.frame, &job.info);
             let outcome = frame.and_then(|frame| worker.look(&frame, &job.task).cloned());
+            if let (Some(failure), Some(obj)) = (worker.take_failure(), warns.upgrade()) {
+                obj.imp().warn_of_gpu(&failure);
+            }
             outcome.inspect_err(|error| warns.upgrade().iter().for_each(|obj| obj.imp().warn(error))).ok()
         };
         let failed = move |panic: Panic| {
@@ -146,6 +150,9 @@ impl SmileFilter {
                 match outcome {
                     Some(outcome) => outcome.clone_from(found),
                     none => *none = Some(found.clone()),
+                }
+                if let Some(failure) = worker.take_failure() {
+                    self.warn_of_gpu(&failure);
                 }
                 *regions = task.regions;
             }
@@ -339,6 +346,15 @@ impl SmileFilter {
                 ["{error}"]
             );
         }
+    }
+
+    /// Tells that the CPU looks at frames from now on.
+    pub fn warn_of_gpu(&self, failure: &Error) {
+        gst::element_imp_warning!(
+            self,
+            gst::ResourceError::Failed,
+            ("The GPU has failed: {failure}. The CPU does its work from now on; no frame was lost")
+        );
     }
 
     /// Takes in how long a frame took that came at `start`, and tells the pipeline where that makes

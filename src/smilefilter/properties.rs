@@ -217,8 +217,8 @@ fn start_specs() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder("device")
             .nick("Device")
             .blurb(
-                "Where the network for smiles runs: auto (a CUDA GPU if one works, else the CPU), cpu, \
-                 cuda or cuda:N",
+                "Where the network for smiles runs: auto (the first CUDA GPU if it works and is faster, else the \
+                 CPU), cpu, cuda or cuda:N",
             )
             .default_value(Some(default.device.as_str()))
             .mutable_ready()
@@ -428,7 +428,7 @@ pub fn status_specs() -> Vec<glib::ParamSpec> {
             .blurb(
                 "frames, inferences and skipped (guint64): frames seen, looked at by a network, and not \
                  looked at for lack of time; inference-time-mean and inference-time-max (guint64, in \
-                 nanoseconds); faces (guint); device (gchararray)",
+                 nanoseconds); faces (guint); device and device-reason (gchararray): where the network for smiles runs, and why",
             )
             .read_only()
             .build(),

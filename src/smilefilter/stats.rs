@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::model::Classifier;
+
 /// What the property `stats` is made of, for the threads that have a part in it.
 #[derive(Debug, Default)]
 pub struct Stats(Mutex<Counts>);
@@ -15,6 +17,8 @@ pub struct Counts {
     pub total: Duration,
     pub longest: Duration,
     pub device: String,
+    /// Why it is that device.
+    pub device_reason: String,
 }
 
 impl Stats {
@@ -22,11 +26,18 @@ impl Stats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins anew on `device`, or on the same as before.
-    pub fn reset(&self, device: Option<String>) {
+    /// Begins anew, on the same device as before.
+    pub fn reset(&self) {
         let mut counts = self.counts();
-        let device = device.unwrap_or_else(|| std::mem::take(&mut counts.device));
-        *counts = Counts { device, ..Counts::default() };
+        let Counts { device, device_reason, .. } = std::mem::take(&mut *counts);
+        *counts = Counts { device, device_reason, ..Counts::default() };
+    }
+
+    /// Takes down where the network runs from now on.
+    pub fn set_device(&self, classifier: &Classifier) {
+        let mut counts = self.counts();
+        counts.device = classifier.device();
+        counts.device_reason = classifier.device_reason().into();
     }
 
     pub fn count_inference(&self, took: Duration) {
@@ -48,6 +59,7 @@ impl Counts {
             .field("inference-time-max", nanoseconds(self.longest))
             .field("faces", faces)
             .field("device", &self.device)
+            .field("device-reason", &self.device_reason)
             .build()
     }
 }
@@ -98,13 +110,13 @@ mod tests {
     fn means_are_of_inferences_and_a_reset_keeps_the_device() {
         gst::init().unwrap();
         let stats = Stats::default();
-        stats.reset(Some("cpu".into()));
+        stats.counts().device = "cpu".into();
         assert_eq!(stats.counts().structure(0).get::<u64>("inference-time-mean"), Ok(0));
         [1, 2, 6].into_iter().for_each(|time| stats.count_inference(Duration::from_nanos(time)));
         let structure = stats.counts().structure(2);
         assert_eq!(structure.get::<u64>("inference-time-mean"), Ok(3));
         assert_eq!(structure.get::<u64>("inference-time-max"), Ok(6));
-        stats.reset(None);
+        stats.reset();
         let structure = stats.counts().structure(0);
         assert_eq!(structure.get::<u64>("inferences"), Ok(0));
         assert_eq!(structure.get::<&str>("device"), Ok("cpu"));

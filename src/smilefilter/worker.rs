@@ -10,7 +10,7 @@ use super::properties::{Labels, Settings};
 use super::stats::Stats;
 use super::swap::{Loaded, Network, Swaps};
 use crate::analysis::{self, Analyzer, Effort, Face, Rect, Request, Search};
-use crate::model::{Region, Result};
+use crate::model::{Error, Region, Result};
 
 /// What is asked about one frame.
 #[derive(Clone, Debug)]
@@ -61,7 +61,8 @@ impl Worker {
         else {
             unreachable!("each network loads its own kind")
         };
-        stats.reset(Some(classifier.device()));
+        stats.reset();
+        stats.set_device(&classifier);
         let analyzer = Analyzer::with_networks(classifier, Some(*locator));
         let outcome = Outcome {
             faces: Vec::new(),
@@ -113,12 +114,20 @@ impl Worker {
         Ok(&self.outcome)
     }
 
+    /// What made the GPU fail with the last frame, which the CPU then looked at.
+    pub fn take_failure(&mut self) -> Option<Error> {
+        let classifier = self.analyzer.classifier();
+        let failure = classifier.take_failure()?;
+        self.stats.set_device(classifier);
+        Some(failure)
+    }
+
     /// Takes over the networks that were loaded meanwhile.
     fn take_over(&mut self) {
         for loaded in self.swaps.take() {
             match loaded {
                 Loaded::Smile(classifier) => {
-                    self.stats.counts().device = classifier.device();
+                    self.stats.set_device(&classifier);
                     self.analyzer.set_classifier(classifier);
                     self.outcome.labels = Arc::new(self.analyzer.labels().clone());
                 }
