@@ -297,6 +297,7 @@ impl BaseTransformImpl for SmileFilter {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let begun = Instant::now();
         let swaps = Arc::new(Swaps::default());
         // From here on, a change of the model is loaded aside; settings read after that miss none.
         self.state().swaps = Some(swaps.clone());
@@ -333,7 +334,8 @@ impl BaseTransformImpl for SmileFilter {
             let counts = self.stats.counts();
             (counts.device.clone(), counts.device_reason.clone())
         };
-        gst::info!(CAT, imp = self, "Started on {device} ({reason}) with {settings:?}");
+        let took = begun.elapsed();
+        gst::info!(CAT, imp = self, "Ready on {device} ({reason}) after {took:?}, with {settings:?}");
         Ok(())
     }
 

@@ -95,6 +95,10 @@ def main():
         import compare_faces
 
         compare_faces.run(ours, os.environ.get("FACE_WEIGHTS", "models/face.safetensors"))
+    if what == "gpu":
+        import compare_torch
+
+        compare_torch.run(ours, weights)
 
 
 if __name__ == "__main__":

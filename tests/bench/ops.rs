@@ -79,7 +79,7 @@ fn training(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("training");
     group.sample_size(10);
     group.bench_function("step of paper-deep at batch 64", |bencher| {
-        let mut training = train_step::Training::new(&weights, 64).unwrap();
+        let mut training = train_step::Training::new(&weights, 64, &candle_core::Device::Cpu).unwrap();
         bencher.iter_batched(|| (), |()| training.step().unwrap(), BatchSize::PerIteration);
     });
 }

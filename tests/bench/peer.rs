@@ -7,7 +7,10 @@
 //! - `outputs WEIGHTS BATCH` → the probabilities
 //! - `losses WEIGHTS BATCH STEPS` → the losses of a training's first steps
 //! - `train WEIGHTS BATCH STEPS` → `NANOSECONDS` of further steps of one training
+//! - `streams WEIGHTS THREADS ITERATIONS` → `NANOSECONDS` in which each of some threads asked about single
+//!   pictures so many times
 //!
+//! Smile networks run on `SMILE_DEVICE`, if that is set, else on the CPU.
 //! Pictures are made by the same formula as in `compare.py`.
 
 use std::collections::HashMap;
@@ -15,6 +18,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::path::Path;
+use std::sync::Barrier;
 use std::time::Instant;
 
 use gstsmile::analysis::crop::Picture;
@@ -25,7 +29,8 @@ use train_step::{Training, pictures};
 mod train_step;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut classifiers = HashMap::new();
+    let device = std::env::var("SMILE_DEVICE").map_or(Ok(DeviceChoice::Cpu), |device| device.parse())?;
+    let mut classifiers = Classifiers { device, known: HashMap::new() };
     let mut locator = None;
     let mut training = None;
     for line in std::io::stdin().lock().lines() {
@@ -33,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["cnn", weights, batch, iterations] => {
-                let classifier = classifier(&mut classifiers, weights)?;
+                let classifier = classifiers.of(weights)?;
                 let pictures = pictures(batch.parse()?, classifier.metadata().architecture.input_len());
                 let mut probabilities = Vec::new();
                 classifier.probabilities(&pictures, &mut probabilities)?;
@@ -59,27 +64,34 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("{} {}", start.elapsed().as_nanos(), found.len());
             }
             ["outputs", weights, batch] => {
-                let classifier = classifier(&mut classifiers, weights)?;
+                let classifier = classifiers.of(weights)?;
                 let pictures = pictures(batch.parse()?, classifier.metadata().architecture.input_len());
                 let mut probabilities = Vec::new();
                 classifier.probabilities(&pictures, &mut probabilities)?;
                 println!("{}", probabilities.iter().map(f32::to_string).collect::<Vec<_>>().join(" "));
             }
             ["losses", weights, batch, steps] => {
-                let mut training = Training::new(&Weights::read(Path::new(weights))?, batch.parse()?)?;
+                let weights = Weights::read(Path::new(weights))?;
+                let mut training = Training::new(&weights, batch.parse()?, &device.open()?)?;
                 let losses = (0..steps.parse()?).map(|_| Ok(training.loss_and_step()?.to_string()));
                 println!("{}", losses.collect::<Result<Vec<_>, Box<dyn Error>>>()?.join(" "));
             }
             ["train", weights, batch, steps] => {
                 let training = match &mut training {
                     Some(training) => training,
-                    none => none.insert(Training::new(&Weights::read(Path::new(weights))?, batch.parse()?)?),
+                    none => {
+                        let weights = Weights::read(Path::new(weights))?;
+                        none.insert(Training::new(&weights, batch.parse()?, &device.open()?)?)
+                    }
                 };
                 let start = Instant::now();
                 for _ in 0..steps.parse()? {
                     training.step()?;
                 }
                 println!("{}", start.elapsed().as_nanos());
+            }
+            ["streams", weights, threads, iterations] => {
+                println!("{}", streams(device, Path::new(weights), threads.parse()?, iterations.parse()?)?);
             }
             _ => return Err(format!("unknown request: {line}").into()),
         }
@@ -88,13 +100,46 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn classifier<'a>(
-    classifiers: &'a mut HashMap<String, Classifier>,
-    path: &str,
-) -> Result<&'a mut Classifier, Box<dyn Error>> {
-    if !classifiers.contains_key(path) {
-        let weights = Weights::read(Path::new(path))?;
-        classifiers.insert(path.into(), Classifier::new(&weights, &DeviceChoice::Cpu.open()?)?);
+struct Classifiers {
+    device: DeviceChoice,
+    known: HashMap<String, Classifier>,
+}
+
+impl Classifiers {
+    fn of(&mut self, path: &str) -> Result<&mut Classifier, Box<dyn Error>> {
+        if !self.known.contains_key(path) {
+            let classifier = Classifier::shared(Some(Path::new(path)), self.device)?;
+            self.known.insert(path.into(), classifier);
+        }
+        Ok(self.known.get_mut(path).expect("just inserted"))
     }
-    Ok(classifiers.get_mut(path).expect("just inserted"))
+}
+
+/// Nanoseconds from when all threads are ready until the last one is through.
+fn streams(
+    device: DeviceChoice,
+    weights: &Path,
+    threads: usize,
+    iterations: usize,
+) -> Result<u128, Box<dyn Error>> {
+    let classifiers: Result<Vec<_>, _> =
+        (0..threads).map(|_| Classifier::shared(Some(weights), device)).collect();
+    let ready = Barrier::new(threads + 1);
+    let work = |mut classifier: Classifier| {
+        let picture = pictures(1, classifier.metadata().architecture.input_len());
+        let mut probabilities = Vec::new();
+        ready.wait();
+        (0..iterations).try_for_each(|_| classifier.probabilities(&picture, &mut probabilities))
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let workers: Vec<_> =
+            classifiers?.into_iter().map(|classifier| scope.spawn(move || work(classifier))).collect();
+        ready.wait();
+        let start = Instant::now();
+        for worker in workers {
+            worker.join().expect("no thread panics")?;
+        }
+        Ok(start.elapsed().as_nanos())
+    })
 }

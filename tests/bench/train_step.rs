@@ -18,7 +18,7 @@ impl Observer for Silent {}
 
 impl Training {
     /// On `batch` pictures that are made up, every other one with a smile.
-    pub fn new(weights: &Weights, batch: usize) -> Result<Self> {
+    pub fn new(weights: &Weights, batch: usize, device: &Device) -> Result<Self> {
         let architecture = weights.metadata.architecture.clone();
         let len = architecture.input_len();
         let recipe = Recipe { architecture, l2: L2, batch, epochs: 0, ..Preset::PaperDeep.recipe() };
@@ -30,7 +30,7 @@ impl Training {
             smiling: index % 2 == 1,
         };
         let task = Smiles::new(Loss::CrossEntropy, weights.metadata.clone());
-        let trainer = Trainer::from_tensors(recipe, task, weights.tensors.clone(), &Device::Cpu)?;
+        let trainer = Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?;
         Ok(Self { trainer, samples: pixels.chunks_exact(len).enumerate().map(sample).collect() })
     }
 
