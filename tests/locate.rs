@@ -304,3 +304,14 @@ fn doubtful_faces_get_a_second_look() {
     let (doubt, score) = scores(&bright(60.0), &spot(60.0, 140), 0.1);
     assert!(doubt > 0.5 && score.is_none(), "{doubt} {score:?}");
 }
+
+#[test]
+fn what_fills_the_picture_is_rather_a_face() {
+    // The same grey everywhere makes a face of 24 pixels 0.6 likely.
+    let scores = |side: usize| {
+        let data = vec![140; 3 * side * side];
+        locate(&bright(0.0), &Picture::rgb(side, side, &data)).first().map(|face| face.score)
+    };
+    assert_eq!(scores(48), None);
+    assert!(scores(32).unwrap() > 0.75);
+}

@@ -249,6 +249,12 @@ fn teachers_come_first_and_are_recorded() {
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files.len(), 3, "no teacher stays behind: {files:?}");
 
+    // What is finished is not taught again.
+    let again = run(folder.path(), &format!("{options} --resume"));
+    succeeded(&again);
+    let log = String::from_utf8_lossy(&again.stderr);
+    assert!(log.contains("trained already") && !log.contains("teacher 1"), "{log}");
+
     // Each from weights of its own, the network itself from the first.
     let options =
         "--preset smile --data faces --face-model locator.safetensors --device cpu --epochs 1 --batch 8";

@@ -63,6 +63,11 @@ const NEARER: usize = 96;
 const NEARER_FACE: f32 = 0.4;
 /// The two looks mean the same face from this intersection over union on.
 const SAME: f32 = 0.35;
+/// A face whose longer side is this share of the picture's shorter one leaves the network little of what is
+/// around faces; but few other things fill pictures like this, so that its odds count as so many times
+/// what they seem.
+const FILLING: f32 = 0.7;
+const FILLING_ODDS: f32 = 3.0;
 /// Scores of the second look below this, or as near to 1, count as this.
 const LEAST_NEARER: f32 = 1e-3;
 
@@ -122,6 +127,11 @@ impl Locator {
             self.second.at(picture, part, [NEARER; 2], LEAST_NEARER, &mut self.nearer)?;
             weigh(face, &self.nearer);
         }
+        let (width, height) = (picture.width as f32 * picture.pixel_aspect, picture.height as f32);
+        let filling = FILLING * width.min(height);
+        for face in found.iter_mut().filter(|face| longer_side(face.rect, picture) >= filling) {
+            face.score = score(FILLING_ODDS * odds(face.score));
+        }
         found.retain(|face| face.score >= self.threshold);
         std::mem::swap(found, &mut self.candidates);
         suppress(&mut self.candidates, overlap, found);
@@ -134,7 +144,7 @@ impl Locator {
 fn around(face: Rect, picture: &Picture) -> Rect {
     let aspect = picture.pixel_aspect;
     let most = 2.0 * (picture.height as f32).min(picture.width as f32 * aspect);
-    let height = (face.height.max(face.width * aspect) / NEARER_FACE).min(most);
+    let height = (longer_side(face, picture) / NEARER_FACE).min(most);
     let width = height / aspect;
     let (x, y) = (face.x + face.width / 2.0, face.y + face.height / 2.0);
     Rect { x: x - width / 2.0, y: y - height / 2.0, width, height }
@@ -144,9 +154,22 @@ fn around(face: Rect, picture: &Picture) -> Rect {
 fn weigh(face: &mut Detection, nearer: &[Detection]) {
     let same = nearer.iter().filter(|other| other.rect.overlap(face.rect) >= SAME);
     let second = same.map(|other| other.score).fold(LEAST_NEARER, f32::max).min(1.0 - LEAST_NEARER);
-    let odds = |score: f32| score / (1.0 - score);
-    let odds = (odds(face.score) * odds(second)).sqrt();
-    face.score = odds / (1.0 + odds);
+    face.score = score((odds(face.score) * odds(second)).sqrt());
+}
+
+/// Of a face as displayed, in rows of the picture.
+fn longer_side(face: Rect, picture: &Picture) -> f32 {
+    face.height.max(face.width * picture.pixel_aspect)
+}
+
+/// How much likelier a face is than none.
+fn odds(score: f32) -> f32 {
+    score / (1.0 - score)
+}
+
+fn score(odds: f32) -> f32 {
+    // A score of 1 has infinite odds.
+    if odds.is_finite() { odds / (1.0 + odds) } else { 1.0 }
 }
 
 /// Keeps of the candidates those that no better one overlaps, contains or lies in, the best first.

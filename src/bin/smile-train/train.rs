@@ -97,7 +97,10 @@ pub fn learn<'a>(
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Learnt<'a>>> {
     let mut teachers = Vec::new();
-    for number in 1..=arguments.teachers {
+    // What is finished needs no teachers any more.
+    let finished = arguments.resume && out.is_file() && !Files::new(out).checkpoint.is_file();
+    let wanted = if finished { 0 } else { arguments.teachers };
+    for number in 1..=wanted {
         let file = train::beside(out, &format!(".teacher-{number}"));
         let mut recipe = arguments.teacher_recipe()?;
         recipe.seed += 1000 * number as u64;
@@ -105,7 +108,8 @@ pub fn learn<'a>(
         let init = fitting.get((number - 1) % fitting.len().max(1)).copied();
         let from = init.map_or(String::new(), |(path, _)| format!(", from {}", path.display()));
         eprintln!("teacher {number} of {}{from}", arguments.teachers);
-        let start = Start { recipe, init: init.map(|(_, weights)| weights), teachers: Vec::new() };
+        let init = init.map(|(_, weights)| weights);
+        let start = Start { recipe, init, teachers: Vec::new(), taught: None };
         match Session::new(arguments, material, start, what, Files::new(&file))?.run(&file, stop)? {
             Some(learnt) => teachers.push(learnt.weights),
             None => return Ok(None),
@@ -113,7 +117,14 @@ pub fn learn<'a>(
     }
     let recipe = arguments.recipe()?;
     let init = material.init_of(&recipe.architecture).first().map(|(_, weights)| *weights);
-    let start = Start { recipe, init, teachers };
+    let taught = match arguments.teachers {
+        0 => None,
+        networks => {
+            let filters = arguments.teacher_recipe()?.architecture.filters();
+            Some(TeacherFacts { networks, filters, trust: arguments.trust })
+        }
+    };
+    let start = Start { recipe, init, teachers, taught };
     let session = Session::new(arguments, material, start, what, Files::new(out))?;
     let learnt = session.run(out, stop)?;
     if learnt.is_some() {
@@ -129,6 +140,8 @@ struct Start<'a> {
     recipe: Recipe,
     init: Option<&'a SmileWeights>,
     teachers: Vec<SmileWeights>,
+    /// What is recorded of them.
+    taught: Option<TeacherFacts>,
 }
 
 /// Weights to start from, for one of the networks.
@@ -206,7 +219,7 @@ impl<'a> Session<'a> {
     fn new(
         arguments: &'a TrainArguments,
         material: &'a Material,
-        Start { recipe, init, teachers }: Start,
+        Start { recipe, init, teachers, taught }: Start,
         (split, part): (Split, HeldOut),
         files: Files,
     ) -> Result<Self> {
@@ -217,11 +230,7 @@ impl<'a> Session<'a> {
             Metadata { architecture: recipe.architecture.clone(), ..material.metadata.clone() };
         let mut record = record(arguments, &recipe, dataset, extra, split, &parts);
         record.init = init.map(|weights| weights.metadata.training.clone());
-        record.teachers = teachers.first().map(|teacher| TeacherFacts {
-            networks: teachers.len(),
-            filters: teacher.metadata.architecture.filters(),
-            trust: arguments.trust,
-        });
+        record.teachers = taught;
         metadata.training = record.to_metadata();
         let mut task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
         if !teachers.is_empty() {
