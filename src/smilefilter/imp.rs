@@ -8,6 +8,8 @@ use gst_base::subclass::prelude::*;
 
 use super::changes::Known;
 use super::latency::Latency;
+use super::load::Loads;
+use super::mailbox::Mailbox;
 use super::process::{Engine, Snapshot, Streaming, clock_time};
 use super::properties::{self, Settings};
 use super::stats::{Rate, Stats};
@@ -32,7 +34,7 @@ pub struct State {
     /// Out of here while a frame is worked on.
     streaming: Option<Box<Streaming>>,
     /// Where networks are delivered, once started.
-    swaps: Option<Arc<Swaps>>,
+    pub swaps: Option<Arc<Swaps>>,
     /// Where frames are copied to, once there are caps.
     pool: Option<gst::BufferPool>,
     pub known: Known,
@@ -55,10 +57,12 @@ pub struct SmileFilter {
     settings: Mutex<Settings>,
     state: Mutex<State>,
     stats: Arc<Stats>,
+    /// Since the first network that was exchanged.
+    pub loader: Mutex<Option<Mailbox<Loads, ()>>>,
 }
 
 impl SmileFilter {
-    fn settings(&self) -> MutexGuard<'_, Settings> {
+    pub fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -68,47 +72,6 @@ impl SmileFilter {
 
     pub fn stats(&self) -> &Stats {
         &self.stats
-    }
-
-    /// Loads a network on a thread of GStreamer's pool, for the next frame after that.
-    fn load(&self, network: Network) {
-        let Some(swaps) = self.state().swaps.clone() else { return };
-        let number = swaps.ask(network);
-        self.obj().call_async(move |obj| {
-            let imp = obj.imp();
-            let mut settings = imp.settings().clone();
-            let loaded = network.load(&settings);
-            let file = std::mem::take(network.file(&mut settings));
-            match loaded {
-                Ok(loaded) => {
-                    gst::info!(CAT, imp = imp, "Loaded the {network:?} network of {file:?}");
-                    swaps.deliver(network, number, file, loaded);
-                }
-                Err(error) if swaps.is_wanted(network, number) => {
-                    imp.go_back(network, &file, swaps.file(network));
-                    gst::element_imp_warning!(
-                        imp,
-                        gst::ResourceError::Read,
-                        ("{error}. The weights that were in use stay")
-                    );
-                }
-                Err(error) => gst::debug!(CAT, imp = imp, "Not wanted any more: {error}"),
-            }
-        });
-    }
-
-    /// Has the property of a file that can't be used name the one in use again, so that the element can
-    /// be started again.
-    fn go_back(&self, network: Network, bad: &str, in_use: String) {
-        {
-            let mut settings = self.settings();
-            let file = network.file(&mut settings);
-            if file != bad {
-                return;
-            }
-            *file = in_use;
-        }
-        self.obj().notify(network.property());
     }
 
     /// Forgets all faces, and counts anew.

@@ -15,6 +15,7 @@ mod changes;
 mod frame;
 mod imp;
 mod latency;
+mod load;
 mod mailbox;
 mod overlay;
 mod process;

@@ -89,14 +89,15 @@ impl SmileFilter {
             }
             outcome.inspect_err(|error| warns.upgrade().iter().for_each(|obj| obj.imp().warn(error))).ok()
         };
-        let failed = move |panic: Panic| {
-            let words = panic.downcast_ref::<&str>().copied();
-            let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            if let Some(obj) = fails.upgrade() {
-                gst::element_error!(obj, gst::LibraryError::Failed, ("Panicked: {}", words.unwrap_or("")));
-            }
-        };
+        let failed = move |panic: Panic| fails.upgrade().iter().for_each(|obj| obj.imp().fail(&panic));
         Mailbox::new("smilefilter", work, failed)
+    }
+
+    /// Ends the stream after a panic on a thread of the element's own.
+    pub fn fail(&self, panic: &Panic) {
+        let words = panic.downcast_ref::<&str>().copied();
+        let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        gst::element_imp_error!(self, gst::LibraryError::Failed, ("Panicked: {}", words.unwrap_or("")));
     }
 
     /// Finds out about one frame, draws on it and tells about it.

@@ -1,0 +1,121 @@
+//! Loading networks while frames pass.
+
+use std::sync::{Arc, PoisonError};
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::imp::{CAT, SmileFilter};
+use super::mailbox::Mailbox;
+use super::swap::{Network, Swaps};
+
+/// Networks that are to be loaded, with the numbers that they were asked for under.
+pub struct Loads {
+    pub swaps: Arc<Swaps>,
+    numbers: [Option<u64>; 2],
+}
+
+impl Loads {
+    /// One more network, besides the other one if that still waits.
+    pub fn new(swaps: Arc<Swaps>, network: Network, number: u64, waiting: Option<Self>) -> Self {
+        let same = waiting.filter(|waiting| Arc::ptr_eq(&waiting.swaps, &swaps));
+        let mut numbers = same.map_or([None; 2], |waiting| waiting.numbers);
+        numbers[network as usize] = Some(number);
+        Self { swaps, numbers }
+    }
+
+    pub fn numbers(&self) -> impl Iterator<Item = (Network, u64)> {
+        let number = |network| Some((network, self.numbers[network as usize]?));
+        [Network::Smile, Network::Face].into_iter().filter_map(number)
+    }
+}
+
+impl SmileFilter {
+    /// Has a network loaded aside, for the next frame after that.
+    pub fn load(&self, network: Network) {
+        let Some(swaps) = self.state().swaps.clone() else { return };
+        let mut loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
+        if loader.is_none() {
+            match self.start_loader() {
+                Ok(started) => *loader = Some(started),
+                Err(error) => {
+                    drop(loader);
+                    let words = format!("There is no thread to load {} with: {error}", network.property());
+                    gst::element_imp_warning!(self, gst::ResourceError::Failed, ("{words}"));
+                    return;
+                }
+            }
+        }
+        let number = swaps.ask(network);
+        if let Some(loader) = &*loader {
+            loader.put(|waiting| Loads::new(swaps, network, number, waiting));
+        }
+    }
+
+    /// A thread that loads one network after the other, so that however often the files change, no more
+    /// than one is on its way into memory.
+    fn start_loader(&self) -> std::io::Result<Mailbox<Loads, ()>> {
+        let (loads, fails) = (self.obj().downgrade(), self.obj().downgrade());
+        let work = move |wanted: Loads| {
+            for (network, number) in wanted.numbers() {
+                loads.upgrade()?.imp().load_now(network, number, &wanted.swaps);
+            }
+            None
+        };
+        Mailbox::new("smilefilter-load", work, move |panic| {
+            fails.upgrade().iter().for_each(|obj| obj.imp().fail(&panic));
+        })
+    }
+
+    fn load_now(&self, network: Network, number: u64, swaps: &Swaps) {
+        let mut settings = self.settings().clone();
+        let loaded = network.load(&settings);
+        let file = std::mem::take(network.file(&mut settings));
+        match loaded {
+            Ok(loaded) => {
+                gst::info!(CAT, imp = self, "Loaded the {network:?} network of {file:?}");
+                swaps.deliver(network, number, file, loaded);
+            }
+            Err(error) if swaps.is_wanted(network, number) => {
+                self.go_back(network, &file, swaps.file(network));
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Read,
+                    ("{error}. The weights that were in use stay")
+                );
+            }
+            Err(error) => gst::debug!(CAT, imp = self, "Not wanted any more: {error}"),
+        }
+    }
+
+    /// Has the property of a file that can't be used name the one in use again, so that the element can
+    /// be started again.
+    fn go_back(&self, network: Network, bad: &str, in_use: String) {
+        {
+            let mut settings = self.settings();
+            let file = network.file(&mut settings);
+            if file != bad {
+                return;
+            }
+            *file = in_use;
+        }
+        self.obj().notify(network.property());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_replaced_by_its_own_kind_only() {
+        let swaps = Arc::new(Swaps::default());
+        let loads = Loads::new(swaps.clone(), Network::Smile, 1, None);
+        let loads = Loads::new(swaps.clone(), Network::Face, 1, Some(loads));
+        let loads = Loads::new(swaps, Network::Smile, 2, Some(loads));
+        assert_eq!(loads.numbers().collect::<Vec<_>>(), [(Network::Smile, 2), (Network::Face, 1)]);
+        // After another start, what the element asked for before is void.
+        let loads = Loads::new(Arc::default(), Network::Smile, 1, Some(loads));
+        assert_eq!(loads.numbers().collect::<Vec<_>>(), [(Network::Smile, 1)]);
+    }
+}
