@@ -40,8 +40,9 @@ pub struct View<'a> {
     pub margin: f32,
     /// What finds the faces; without one, every picture as a whole is a face.
     pub locator: Option<&'a FaceWeights>,
-    /// Whether to keep more of the pictures, to vary them.
-    pub wide: bool,
+    /// The margin about a face in what is kept to be varied, which is [`WIDE`] times that; `None` to keep
+    /// nothing of the kind.
+    pub wide: Option<f32>,
 }
 
 impl<'a> View<'a> {
@@ -49,7 +50,7 @@ impl<'a> View<'a> {
     pub fn of(metadata: &Metadata, locator: Option<&'a FaceWeights>) -> Self {
         let [_, height, width] = metadata.architecture.input;
         let Metadata { region, margin, .. } = *metadata;
-        Self { width, height, region, margin, locator, wide: false }
+        Self { width, height, region, margin, locator, wide: None }
     }
 }
 
@@ -210,31 +211,32 @@ impl<'a> Cutter<'a> {
     /// The network's input, and the same with more around it.
     fn cut(&mut self, image: &RgbImage) -> [Box<[u8]>; 2] {
         let picture = Picture::rgb(image.width() as usize, image.height() as usize, image.as_raw());
-        let Some(rect) = self.look(&picture) else { return Default::default() };
+        let Some(part) = self.look(&picture) else { return Default::default() };
+        let with = |margin: f32| match self.view.region {
+            Region::Faces => locate::face_square(part, margin, picture.pixel_aspect),
+            _ => part,
+        };
         let len = 3 * self.view.width * self.view.height;
         let mut pixels = vec![0; len].into_boxed_slice();
-        self.cropper.crop(&picture, rect, &mut pixels);
+        self.cropper.crop(&picture, with(self.view.margin), &mut pixels);
         let mut wide = Box::default();
-        if self.view.wide {
+        if let Some(margin) = self.view.wide {
             wide = vec![0; WIDE * WIDE * len].into_boxed_slice();
-            self.wide.crop(&picture, widened(rect), &mut wide);
+            self.wide.crop(&picture, widened(with(margin)), &mut wide);
         }
         [pixels, wide]
     }
 
-    /// The part of the picture to look at; of several faces the one that is largest and surest.
+    /// The region to look at, or the face: of several the one that is largest and surest.
     fn look(&mut self, picture: &Picture) -> Option<Rect> {
-        if self.view.region != Region::Faces {
-            return Some(locate::region(picture, self.view.region));
-        }
-        let face = match &mut self.locator {
-            None => picture.bounds(),
-            Some(locator) => {
+        match (self.view.region, &mut self.locator) {
+            (Region::Faces, None) => Some(picture.bounds()),
+            (Region::Faces, Some(locator)) => {
                 locator.locate(picture, &mut self.found).ok()?;
-                main_face(&self.found)?
+                main_face(&self.found)
             }
-        };
-        Some(locate::face_square(face, self.view.margin, picture.pixel_aspect))
+            (region, _) => Some(locate::region(picture, region)),
+        }
     }
 }
 

@@ -101,14 +101,15 @@ impl Preset {
     /// What the network is shown, with the margin about a face.
     pub fn region(self) -> (Region, f32) {
         match self {
-            Self::Smile => (Region::Faces, 0.1),
+            Self::Smile => (Region::Faces, 0.0),
             _ => (Region::Full, 0.0),
         }
     }
 
-    /// Whether training pictures vary by chance.
-    pub fn varies(self) -> bool {
-        self == Self::Smile
+    /// Where training pictures vary by chance, the margin about a face that they vary around: looser than
+    /// what the network is shown later.
+    pub fn varies(self) -> Option<f32> {
+        (self == Self::Smile).then_some(0.1)
     }
 
     /// The share of each label that isn't believed.
