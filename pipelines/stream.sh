@@ -1,9 +1,10 @@
 #!/bin/sh
 # An RTSP camera with labels as RTSP again, by way of an RTSP server such as MediaMTX:
 #   stream.sh rtsp://camera/stream rtsp://localhost:8554/smile [properties of smilefilter]
+# That server shows the same to browsers by WebRTC, at http://localhost:8889/smile.
 # A file, or any other URI that GStreamer plays, is as good a source; a FILE.mkv as good a target.
 set -eu
-[ $# -ge 2 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 source=$1 target=$2
 shift 2
 GST_PLUGIN_PATH="${GST_PLUGIN_PATH:-$(dirname "$0")/../target/release}"
