@@ -4,6 +4,7 @@ Both sides start from a picture's bytes in the host's memory and end with the an
 """
 
 import os
+import sys
 
 import compare
 
@@ -131,6 +132,8 @@ def run(ours, weights):
         print("PyTorch is not here: our side alone.")
     else:
         device = torch.device(os.environ.get("SMILE_DEVICE", "cpu"))
+        if device.type == "cuda" and not torch.cuda.is_available():
+            sys.exit(f"{device}: PyTorch finds no GPU here; SMILE_DEVICE=cpu tries the benchmark without one")
         answers = Answers(metadata, build(metadata, tensors)).to(device).eval()
     for batch in BATCHES:
         latency(ours, weights, metadata, answers, device, batch)
