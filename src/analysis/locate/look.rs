@@ -1,6 +1,6 @@
 //! One look of the network at a part of a picture.
 
-use super::Detection;
+use super::{Detection, odds};
 use crate::analysis::crop::{Cropper, Picture, Rect};
 use crate::model::{Detector, HeadAnswer, Result};
 
@@ -97,7 +97,7 @@ fn pad(small: &[u8], view: View, padded: &mut [u8]) {
 fn decode(head: HeadAnswer, least: f32, origin: [f32; 2], scale: [f32; 2], seen: &mut Vec<Detection>) {
     let area = head.rows * head.columns;
     let stride = head.stride as f32;
-    let least = (least / (1.0 - least)).ln();
+    let least = odds(least).ln();
     for (place, &logit) in head.values[..area].iter().enumerate() {
         if logit.is_nan() || logit < least {
             continue;

@@ -30,10 +30,24 @@ pub struct Detection {
 /// The square, as displayed, around the middle of a face's box: its side is the box's longer one
 /// and on each side `margin` times as much more.
 pub fn face_square(face: Rect, margin: f32, pixel_aspect: f32) -> Rect {
-    let side = face.height.max(face.width * pixel_aspect) * (1.0 + 2.0 * margin);
+    square(face, longer_side(face, pixel_aspect) * (1.0 + 2.0 * margin), pixel_aspect)
+}
+
+/// The square, as displayed, of `side` rows around the middle of `rect`.
+fn square(rect: Rect, side: f32, pixel_aspect: f32) -> Rect {
     let width = side / pixel_aspect;
-    let (x, y) = (face.x + face.width / 2.0, face.y + face.height / 2.0);
+    let (x, y) = (rect.x + rect.width / 2.0, rect.y + rect.height / 2.0);
     Rect { x: x - width / 2.0, y: y - side / 2.0, width, height: side }
+}
+
+/// As displayed, in rows.
+fn longer_side(rect: Rect, pixel_aspect: f32) -> f32 {
+    rect.height.max(rect.width * pixel_aspect)
+}
+
+/// As displayed, in rows.
+fn shorter_side(rect: Rect, pixel_aspect: f32) -> f32 {
+    rect.height.min(rect.width * pixel_aspect)
 }
 
 /// Finds the faces in pictures of any size and format. Keeps its buffers, so that one used for frame
@@ -127,14 +141,13 @@ impl Locator {
             self.second.at(picture, part, [NEARER; 2], LEAST_NEARER, &mut self.nearer)?;
             weigh(face, &self.nearer);
         }
-        let (width, height) = (picture.width as f32 * picture.pixel_aspect, picture.height as f32);
-        let filling = FILLING * width.min(height);
-        for face in found.iter_mut().filter(|face| longer_side(face.rect, picture) >= filling) {
+        let aspect = picture.pixel_aspect;
+        let filling = FILLING * shorter_side(picture.bounds(), aspect);
+        for face in found.iter_mut().filter(|face| longer_side(face.rect, aspect) >= filling) {
             face.score = score(FILLING_ODDS * odds(face.score));
         }
         found.retain(|face| face.score >= self.threshold);
-        std::mem::swap(found, &mut self.candidates);
-        suppress(&mut self.candidates, overlap, found);
+        best_first(found);
         Ok(())
     }
 }
@@ -143,11 +156,8 @@ impl Locator {
 /// picture by no more than croppers bear.
 fn around(face: Rect, picture: &Picture) -> Rect {
     let aspect = picture.pixel_aspect;
-    let most = 2.0 * (picture.height as f32).min(picture.width as f32 * aspect);
-    let height = (longer_side(face, picture) / NEARER_FACE).min(most);
-    let width = height / aspect;
-    let (x, y) = (face.x + face.width / 2.0, face.y + face.height / 2.0);
-    Rect { x: x - width / 2.0, y: y - height / 2.0, width, height }
+    let most = 2.0 * shorter_side(picture.bounds(), aspect);
+    square(face, (longer_side(face, aspect) / NEARER_FACE).min(most), aspect)
 }
 
 /// Gives a face the mean of both looks' logits.
@@ -155,11 +165,6 @@ fn weigh(face: &mut Detection, nearer: &[Detection]) {
     let same = nearer.iter().filter(|other| other.rect.overlap(face.rect) >= SAME);
     let second = same.map(|other| other.score).fold(LEAST_NEARER, f32::max).min(1.0 - LEAST_NEARER);
     face.score = score((odds(face.score) * odds(second)).sqrt());
-}
-
-/// Of a face as displayed, in rows of the picture.
-fn longer_side(face: Rect, picture: &Picture) -> f32 {
-    face.height.max(face.width * picture.pixel_aspect)
 }
 
 /// How much likelier a face is than none.
@@ -174,7 +179,7 @@ fn score(odds: f32) -> f32 {
 
 /// Keeps of the candidates those that no better one overlaps, contains or lies in, the best first.
 fn suppress(candidates: &mut Vec<Detection>, most: f32, found: &mut Vec<Detection>) {
-    candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
+    best_first(candidates);
     candidates.truncate(MOST_CANDIDATES);
     found.clear();
     for candidate in &*candidates {
@@ -188,13 +193,15 @@ fn suppress(candidates: &mut Vec<Detection>, most: f32, found: &mut Vec<Detectio
     }
 }
 
+fn best_first(faces: &mut [Detection]) {
+    faces.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
+}
+
 /// The largest square in the middle, as displayed: pixels that aren't square make it a rectangle
 /// in memory.
 fn center(picture: &Picture) -> Rect {
     let bounds = picture.bounds();
-    let side = bounds.height.min(bounds.width * picture.pixel_aspect);
-    let width = side / picture.pixel_aspect;
-    Rect { x: (bounds.width - width) / 2.0, y: (bounds.height - side) / 2.0, width, height: side }
+    square(bounds, shorter_side(bounds, picture.pixel_aspect), picture.pixel_aspect)
 }
 
 #[cfg(test)]

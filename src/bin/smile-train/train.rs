@@ -98,8 +98,7 @@ pub fn learn<'a>(
 ) -> Result<Option<Learnt<'a>>> {
     let mut teachers = Vec::new();
     // What is finished needs no teachers any more.
-    let finished = arguments.resume && out.is_file() && !Files::new(out).checkpoint.is_file();
-    let wanted = if finished { 0 } else { arguments.teachers };
+    let wanted = if Files::new(out).are_finished(arguments.resume, out) { 0 } else { arguments.teachers };
     for number in 1..=wanted {
         let file = train::beside(out, &format!(".teacher-{number}"));
         let mut recipe = arguments.teacher_recipe()?;
@@ -270,7 +269,7 @@ impl<'a> Session<'a> {
 
     /// The weights in `out` where the command that is resumed has finished them.
     fn finished(&self, out: &Path) -> Result<Option<SmileWeights>> {
-        if !self.arguments.resume || !out.is_file() || self.files.checkpoint.is_file() {
+        if !self.files.are_finished(self.arguments.resume, out) {
             return Ok(None);
         }
         let weights = SmileWeights::read(out)?;
@@ -369,6 +368,11 @@ pub struct Files {
 }
 
 impl Files {
+    /// Whether an earlier run that is resumed has written `out` and left nothing to go on from.
+    fn are_finished(&self, resume: bool, out: &Path) -> bool {
+        resume && out.is_file() && !self.checkpoint.is_file()
+    }
+
     pub fn new(out: &Path) -> Self {
         Self { checkpoint: train::beside(out, ".checkpoint"), facts: train::beside(out, ".checkpoint.json") }
     }
