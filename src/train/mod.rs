@@ -28,7 +28,9 @@ pub use card::Card;
 pub use dataset::{Catalog, Dataset, Sample, Skipped, View, WIDE, last_component};
 pub use error::{Error, Result};
 pub use evaluation::{Band, Bin, Evaluation, Item, Kind, Level, Mistake, Perturbation, Point, robustness};
-pub use face::{Face, FaceData, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally};
+pub use face::{
+    Face, FaceData, FaceFiles, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally,
+};
 pub use fit::{EpochResult, Examples, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;
 pub use locate::{Located, Pictures, table as faces_table};

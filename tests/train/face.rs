@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use candle_core::Device;
 use gstsmile::model::{Architecture, FaceMetadata, FaceWeights};
-use gstsmile::train::{FaceData, Faces, Task};
+use gstsmile::train::{FaceData, FaceFiles, Faces, Task};
 use image::ImageFormat;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -44,8 +44,14 @@ fn folder() -> TempDir {
 }
 
 fn read(folder: &Path) -> FaceData {
-    let path = |name| folder.join(name);
-    FaceData::read(&path("faces"), &[path("boxes.csv")], Some(&path("things")), &[], |_| ()).unwrap()
+    let files = FaceFiles {
+        data: &folder.join("faces"),
+        boxes: &[folder.join("boxes.csv")],
+        no_face: Some(&folder.join("things")),
+        extra: &[],
+        extra_no_face: &[],
+    };
+    FaceData::read(&files, |_| ()).unwrap()
 }
 
 fn run(folder: &Path, arguments: &str) -> Output {
@@ -65,18 +71,22 @@ fn only_pictures_with_one_box_or_surely_none_are_taken() {
 }
 
 #[test]
-fn extra_pictures_have_boxes_of_a_further_table_and_are_not_split() {
+fn extra_pictures_are_not_split_and_those_with_faces_have_a_table() {
     let folder = folder();
     put(folder.path(), "more/smile/a.png", encoded(&face(1, true), ImageFormat::Png));
     put(folder.path(), "more/smile/b.png", encoded(&face(2, true), ImageFormat::Png));
     put(folder.path(), "more.csv", format!("{HEAD}smile/a.png,{BOX},1\n"));
     let path = |name| folder.path().join(name);
     let tables = [path("boxes.csv"), path("more.csv")];
-    let data = FaceData::read(&path("faces"), &tables, None, &[path("more")], |_| ()).unwrap();
+    let (data, extra, things) = (path("faces"), [path("more")], [path("things")]);
+    let files =
+        FaceFiles { data: &data, boxes: &tables, no_face: None, extra: &extra, extra_no_face: &things };
+    let data = FaceData::read(&files, |_| ()).unwrap();
+    assert_eq!(data.extra_no_face.len(), 4);
     let names: Vec<&str> = data.extra.iter().map(|picture| picture.name.as_str()).collect();
     assert_eq!((data.pictures.len(), &names[..]), (10, &["smile/a.png"][..]));
     assert!(data.pictures.iter().all(|picture| !picture.name.contains("smile")));
-    let alone = FaceData::read(&path("faces"), &tables[..1], None, &[path("more")], |_| ());
+    let alone = FaceData::read(&FaceFiles { boxes: &tables[..1], ..files }, |_| ());
     assert!(alone.is_err_and(|error| error.to_string().contains("more: none of its pictures")));
 }
 

@@ -69,6 +69,10 @@ pub struct TrainArguments {
     /// With --preset face: folder or tar archive of pictures without faces
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub no_face: Option<PathBuf>,
+    /// With --preset face: more pictures without faces, of which none is held out. May be given several
+    /// times
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub extra_no_face: Vec<PathBuf>,
     /// Part of each picture that the network sees, if not the preset's
     #[arg(long, value_enum, help_heading = "Data")]
     pub region: Option<RegionArgument>,

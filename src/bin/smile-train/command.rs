@@ -5,8 +5,17 @@ use std::path::Path;
 use gstsmile::train::last_component;
 
 /// Options whose value is a path.
-const PATHS: [&str; 8] =
-    ["--boxes", "--data", "--extra", "--face-model", "--init", "--no-face", "--out", "--report"];
+const PATHS: [&str; 9] = [
+    "--boxes",
+    "--data",
+    "--extra",
+    "--extra-no-face",
+    "--face-model",
+    "--init",
+    "--no-face",
+    "--out",
+    "--report",
+];
 
 /// This program's command as [`as_recorded`] writes it.
 pub fn recorded() -> String {

@@ -11,7 +11,7 @@ use serde_json::json;
 use gstsmile::analysis::crop::{self, Rect};
 use gstsmile::analysis::locate::Locator;
 use gstsmile::model::FaceWeights;
-use gstsmile::train::{self, Error, FaceRecord, Picture, Result, Tally, Truth, last_component};
+use gstsmile::train::{self, Error, FaceFiles, FaceRecord, Picture, Result, Tally, Truth, last_component};
 
 use crate::arguments::{EvalArguments, Part};
 use crate::{face, print};
@@ -25,7 +25,13 @@ pub fn run(arguments: &EvalArguments, mut weights: FaceWeights) -> Result<ExitCo
         train::check_folder(folder)?;
         std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     }
-    let data = face::read(&arguments.data, &arguments.boxes, arguments.no_face.as_deref(), &[])?;
+    let data = face::read(&FaceFiles {
+        data: &arguments.data,
+        boxes: &arguments.boxes,
+        no_face: arguments.no_face.as_deref(),
+        extra: &[],
+        extra_no_face: &[],
+    })?;
     let pictures: Vec<&Picture> = match arguments.split {
         Part::All => data.pictures.iter().collect(),
         part => {

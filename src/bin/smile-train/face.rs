@@ -1,13 +1,14 @@
 //! Training a face locator.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
 
 use gstsmile::model::{FaceMetadata, FaceWeights};
-use gstsmile::train::{self, Error, Examples, FaceData, FaceRecord, Faces, Outcome, Picture, Result};
+use gstsmile::train::{
+    self, Error, Examples, FaceData, FaceFiles, FaceRecord, Faces, Outcome, Picture, Result,
+};
 
 use crate::arguments::TrainArguments;
 use crate::terminal::{self, Watch};
@@ -27,7 +28,13 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     files.check_checkpoint(arguments.resume)?;
 
     let recipe = arguments.recipe()?;
-    let data = read(&arguments.data, &arguments.boxes, arguments.no_face.as_deref(), &arguments.extra)?;
+    let data = read(&FaceFiles {
+        data: &arguments.data,
+        boxes: &arguments.boxes,
+        no_face: arguments.no_face.as_deref(),
+        extra: &arguments.extra,
+        extra_no_face: &arguments.extra_no_face,
+    })?;
     let split = arguments.split();
     let parts = data.parts(split);
     let mut metadata = FaceMetadata::new(recipe.architecture.clone());
@@ -39,6 +46,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let mut training = select(&parts.training);
     let empty: Vec<_> = training.iter().copied().filter(|picture| picture.face.is_none()).collect();
     training.extend(std::iter::repeat_n(empty, EMPTY_SHARE - 1).flatten());
+    training.extend(&data.extra_no_face);
     let extra: Vec<&Picture> = data.extra.iter().collect();
     // The test part stays untouched in any case: `locate` and `eval` measure on it.
     let held_out = select(&parts.validation);
@@ -46,7 +54,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     eprintln!(
         "training on {} pictures with and {} without a face, measuring on {}; seed {}, split seed {}",
         record.training[0],
-        record.training[1],
+        record.training[1] + data.extra_no_face.len(),
         held_out.len(),
         recipe.seed,
         split.seed
@@ -86,14 +94,14 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
 }
 
 /// Reads pictures, their boxes and pictures without faces behind a progress bar.
-pub fn read(data: &Path, boxes: &[PathBuf], no_face: Option<&Path>, extra: &[PathBuf]) -> Result<FaceData> {
-    if boxes.is_empty() {
+pub fn read(files: &FaceFiles) -> Result<FaceData> {
+    if files.boxes.is_empty() {
         return Err(Error::Mismatch(
             "a face locator is about boxes: give their table with --boxes FILE.csv".into(),
         ));
     }
     let bar = ProgressBar::no_length();
-    let data = FaceData::read(data, boxes, no_face, extra, |count| {
+    let data = FaceData::read(files, |count| {
         bar.set_length(count as u64);
         bar.inc(1);
     });

@@ -30,6 +30,19 @@ pub struct Picture {
     pub face: Option<Face>,
 }
 
+/// Where pictures for a face locator are.
+#[derive(Clone, Copy)]
+pub struct FaceFiles<'a> {
+    pub data: &'a Path,
+    /// CSV tables of the faces in `data` and `extra`.
+    pub boxes: &'a [PathBuf],
+    /// Pictures without faces, parted as those of `data` are.
+    pub no_face: Option<&'a Path>,
+    /// More pictures with one face, and without any, for training alone.
+    pub extra: &'a [PathBuf],
+    pub extra_no_face: &'a [PathBuf],
+}
+
 /// What a face locator is trained on and measured with.
 #[derive(Default)]
 pub struct FaceData {
@@ -39,6 +52,8 @@ pub struct FaceData {
     pub pictures: Vec<Picture>,
     /// More pictures with one face, which are only learnt from.
     pub extra: Vec<Picture>,
+    /// More pictures without any, which are only learnt from.
+    pub extra_no_face: Vec<Picture>,
     /// Pictures that could not be read.
     pub skipped: Vec<Skipped>,
     /// Pictures left out because more than one face was seen in them, or none at all, by who made
@@ -47,20 +62,18 @@ pub struct FaceData {
 }
 
 impl FaceData {
-    /// Reads pictures with the boxes of some CSV tables, pictures without faces, and `extra` ones with
-    /// boxes of the same tables; calls `decoded` after each one with how many there are.
+    /// Reads pictures; calls `decoded` after each one with how many there are.
     ///
     /// # Errors
     /// Where a folder, archive or table can't be read, or no box fits a picture.
-    pub fn read(
-        data: &Path,
-        boxes: &[PathBuf],
-        no_face: Option<&Path>,
-        extra: &[PathBuf],
-        decoded: impl Fn(usize) + Sync,
-    ) -> Result<Self> {
+    pub fn read(files: &FaceFiles, decoded: impl Fn(usize) + Sync) -> Result<Self> {
+        let FaceFiles { data, boxes, no_face, extra, extra_no_face } = *files;
         let boxes = Boxes::read(boxes)?;
         let mut all = Self::default();
+        for path in extra_no_face {
+            all.take(path, &decoded, |_| Some(None))?;
+        }
+        all.extra_no_face = std::mem::take(&mut all.pictures);
         for path in extra {
             all.take(path, &decoded, |name| boxes.face(name))?;
             let more = std::mem::take(&mut all.pictures);

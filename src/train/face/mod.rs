@@ -17,7 +17,7 @@ use super::recipe::Recipe;
 use crate::model::{self, Block, FaceMetadata};
 
 pub use super::plane::Plane;
-pub use data::{Face, FaceData, Picture};
+pub use data::{Face, FaceData, FaceFiles, Picture};
 pub use measure::{Tally, Truth, frames, tally};
 pub use record::FaceRecord;
 pub use scene::Scene;

@@ -26,6 +26,9 @@ pub struct FaceRecord {
     /// More pictures with a face, and how many of them an epoch saw for each of the training part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<(usize, f64)>,
+    /// More pictures without a face.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub extra_no_face: usize,
     /// Pictures of each part: with a face, without.
     pub training: [usize; 2],
     pub validation: [usize; 2],
@@ -35,6 +38,11 @@ pub struct FaceRecord {
     /// The last whole epoch, where training was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted_after: Option<usize>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl FaceRecord {
@@ -51,6 +59,7 @@ impl FaceRecord {
             skipped: data.skipped.len(),
             unclear: data.unclear,
             extra: None,
+            extra_no_face: data.extra_no_face.len(),
             split,
             training: count(&parts.training),
             validation: count(&parts.validation),
