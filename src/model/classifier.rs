@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device, DeviceLocation, Tensor};
+use candle_core::{DType, Device, DeviceLocation};
 use candle_nn::VarBuilder;
 
 use super::device::DeviceChoice;
 use super::engine::engine;
 use super::error::{Error, Result};
 use super::network::Network;
+use super::runner::{Batches, Candle, Runner};
 use super::shared::Cache;
 use super::weights::{Metadata, SmileWeights, Weights};
 use crate::ops::Isa;
@@ -38,39 +39,6 @@ enum Backend {
         runner: Arc<dyn Runner>,
         spare: Box<Engine>,
     },
-}
-
-/// A network on a device that may fail.
-trait Runner: Send + Sync {
-    /// One logit for each picture.
-    fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()>;
-    fn device(&self) -> String;
-}
-
-/// A network in candle's own operations: a frame is one upload of bytes and one download of logits.
-struct Candle {
-    network: Network,
-    device: Device,
-    metadata: Metadata,
-}
-
-impl Runner for Candle {
-    fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()> {
-        let Metadata { ref architecture, scale, offset, .. } = self.metadata;
-        let [channels, height, width] = architecture.input;
-        let bytes = Tensor::from_slice(pictures, (logits.len(), channels, height, width), &self.device)?;
-        let input = bytes.to_dtype(DType::F32)?.affine(scale.into(), offset.into())?;
-        let answers = self.network.forward(&input)?;
-        logits.copy_from_slice(&answers[0].flatten_all()?.to_vec1::<f32>()?);
-        Ok(())
-    }
-
-    fn device(&self) -> String {
-        match self.device.location() {
-            DeviceLocation::Cuda { gpu_id } => DeviceChoice::Cuda(gpu_id).to_string(),
-            other => format!("{other:?}").to_lowercase(),
-        }
-    }
 }
 
 static SHARED: Cache<DeviceLocation, Parts> = Cache::new();
@@ -255,7 +223,7 @@ impl Parts {
             let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, device);
             let network = Network::new(&metadata.architecture, &tensors)?;
             let runner = Candle { network, device: device.clone(), metadata: metadata.clone() };
-            Backend::Gpu { runner: Arc::new(runner), spare: engine }
+            Backend::Gpu { runner: Arc::new(Batches::new(runner)), spare: engine }
         };
         Ok(Self { metadata, prototype })
     }
@@ -268,6 +236,38 @@ fn cpu(weights: &Weights, isa: Isa) -> Result<Engine> {
 
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
+}
+
+/// Answers as the runner does until it is to fail.
+#[cfg(test)]
+struct Failing(Candle, std::sync::atomic::AtomicUsize);
+
+#[cfg(test)]
+impl Runner for Failing {
+    fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()> {
+        use std::sync::atomic::Ordering::Relaxed;
+        if self.1.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
+            return Err(Error::Architecture("the GPU fell off the bus".into()));
+        }
+        self.0.logits(pictures, logits)
+    }
+
+    fn device(&self) -> String {
+        "cuda:5".into()
+    }
+}
+
+/// A classifier on a GPU that fails after so many runs.
+#[cfg(test)]
+pub fn failing_after(runs: usize) -> Classifier {
+    let weights = SmileWeights::embedded().unwrap();
+    let metadata = weights.metadata.clone();
+    let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, &Device::Cpu);
+    let network = Network::new(&metadata.architecture, &tensors).unwrap();
+    let candle = Candle { network, device: Device::Cpu, metadata: metadata.clone() };
+    let runner: Arc<dyn Runner> = Arc::new(Batches::new(Failing(candle, runs.into())));
+    let spare = Box::new(cpu(&weights, Isa::best()).unwrap());
+    Classifier::of(Arc::new(Parts { metadata, prototype: Backend::Gpu { runner, spare } }))
 }
 
 #[cfg(test)]
@@ -301,34 +301,6 @@ mod tests {
             });
             assert_eq!(one, other);
         }
-    }
-
-    /// Answers as the runner does until it is to fail.
-    struct Failing(Candle, std::sync::atomic::AtomicUsize);
-
-    impl Runner for Failing {
-        fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()> {
-            use std::sync::atomic::Ordering::Relaxed;
-            if self.1.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
-                return Err(Error::Architecture("the GPU fell off the bus".into()));
-            }
-            self.0.logits(pictures, logits)
-        }
-
-        fn device(&self) -> String {
-            "cuda:5".into()
-        }
-    }
-
-    fn failing_after(runs: usize) -> Classifier {
-        let weights = SmileWeights::embedded().unwrap();
-        let metadata = weights.metadata.clone();
-        let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, &Device::Cpu);
-        let network = Network::new(&metadata.architecture, &tensors).unwrap();
-        let candle = Candle { network, device: Device::Cpu, metadata: metadata.clone() };
-        let runner: Arc<dyn Runner> = Arc::new(Failing(candle, runs.into()));
-        let spare = Box::new(cpu(&weights, Isa::best()).unwrap());
-        Classifier::of(Arc::new(Parts { metadata, prototype: Backend::Gpu { runner, spare } }))
     }
 
     #[test]

@@ -7,11 +7,14 @@ mod device;
 mod engine;
 mod error;
 mod network;
+mod runner;
 mod shared;
 mod weights;
 
 pub use architecture::{Architecture, Block, FACE_VALUES, Shape};
 pub use classifier::Classifier;
+#[cfg(test)]
+pub(crate) use classifier::failing_after;
 pub use detector::{Detector, HeadAnswer};
 pub use device::DeviceChoice;
 pub use error::{Error, Result};

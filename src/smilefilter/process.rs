@@ -403,16 +403,17 @@ fn attach(
 
 #[cfg(test)]
 mod tests {
-    use gst::prelude::*;
-
-    use crate::smilefilter::SmileFilter;
+    use super::*;
+    use crate::model::failing_after;
+    use crate::smilefilter::SmileFilter as Element;
+    use crate::smilefilter::swap::{Loaded, Network};
     use crate::smilefilter::worker::FAULT;
 
     #[test]
     fn a_panic_is_an_error_of_the_element_and_the_host_lives_on() {
         gst::init().unwrap();
         for mode in ["sync", "async"] {
-            let element: SmileFilter = glib::Object::new();
+            let element: Element = glib::Object::new();
             element.set_property_from_str("mode", mode);
             element.set_property("device", "cpu");
             let bus = gst::Bus::new();
@@ -431,6 +432,41 @@ mod tests {
             let gst::MessageView::Error(error) = message.view() else { unreachable!() };
             assert!(error.error().message().contains("a fault for a test"), "{mode}: {error:?}");
             assert_eq!(frame(40_000_000), Err(gst::FlowError::Error), "{mode}");
+            drop(harness);
+            element.set_bus(None);
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_fails_costs_one_warning_and_no_frame() {
+        gst::init().unwrap();
+        for mode in ["sync", "async"] {
+            let element: Element = glib::Object::new();
+            element.set_property_from_str("mode", mode);
+            element.set_property_from_str("region", "center");
+            let bus = gst::Bus::new();
+            element.set_bus(Some(&bus));
+            let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+            harness.set_src_caps_str("video/x-raw,format=RGB,width=32,height=32,framerate=30/1");
+            let swaps = element.imp().state().swaps.clone().unwrap();
+            let number = swaps.ask(Network::Smile);
+            swaps.deliver(Network::Smile, number, String::new(), Loaded::Smile(failing_after(1)));
+            for time in 0..20 {
+                let mut buffer = gst::Buffer::from_mut_slice([7; 32 * 32 * 3]);
+                buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(33 * time));
+                assert!(harness.push(buffer).is_ok() && harness.pull().is_ok());
+                while mode == "async"
+                    && element.property::<gst::Structure>("stats").get::<u64>("inferences").unwrap() <= time
+                {
+                    std::thread::yield_now();
+                }
+            }
+            let warnings = bus.iter_filtered(&[gst::MessageType::Warning]).collect::<Vec<_>>();
+            let [warning] = &warnings[..] else { panic!("{mode}: {warnings:?}") };
+            let gst::MessageView::Warning(warning) = warning.view() else { unreachable!() };
+            assert!(warning.error().message().contains("fell off the bus"), "{mode}: {warning:?}");
+            let stats = element.property::<gst::Structure>("stats");
+            assert_eq!(stats.get::<&str>("device"), Ok("cpu"), "{mode}: {stats}");
             drop(harness);
             element.set_bus(None);
         }
