@@ -9,6 +9,7 @@ mod error;
 mod evaluation;
 mod face;
 mod fit;
+mod kinds;
 mod layout;
 mod locate;
 mod loss;
@@ -32,6 +33,7 @@ pub use face::{
     Face, FaceData, FaceFiles, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally,
 };
 pub use fit::{EpochResult, Examples, Observer, Outcome, Progress, Task, Trainer};
+pub use kinds::Kinds;
 pub use layout::Layout;
 pub use locate::{Located, Pictures, table as faces_table};
 pub use metrics::{CLASSES, Confusion, area_under_curve, best_temperature, calibration_error, wilson};

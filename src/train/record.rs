@@ -27,6 +27,9 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted_after: Option<usize>,
     pub loss: Loss,
+    /// Weight in the loss of telling kinds of pictures apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<f64>,
     pub l2: f64,
     pub batch: usize,
     pub learning_rate: f64,

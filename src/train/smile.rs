@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::dataset::Sample;
 use super::error::Result;
 use super::fit::Task;
+use super::kinds::Kinds;
 use super::recipe::Loss;
 use super::teachers::Teachers;
 use super::vary::vary;
@@ -21,12 +22,13 @@ pub struct Smiles {
     metadata: Metadata,
     doubt: f32,
     teachers: Option<(Teachers, f32)>,
+    kinds: Option<Kinds>,
 }
 
 impl Smiles {
     /// For networks that `metadata` describes.
     pub fn new(loss: Loss, metadata: Metadata) -> Self {
-        Self { loss, metadata, doubt: 0.0, teachers: None }
+        Self { loss, metadata, doubt: 0.0, teachers: None, kinds: None }
     }
 
     /// Takes the share `doubt` of each label back in training and gives one half instead, since
@@ -40,6 +42,11 @@ impl Smiles {
     /// for both sides, Beyer et al. 2022).
     pub fn with_teachers(self, teachers: Teachers, trust: f32) -> Self {
         Self { teachers: Some((teachers, trust)), ..self }
+    }
+
+    /// Has the network tell kinds of pictures apart, too; it must have their logits.
+    pub fn with_kinds(self, kinds: Kinds) -> Self {
+        Self { kinds: Some(kinds), ..self }
     }
 
     /// What the network is to see: each picture as it is, or varied by its seed.
@@ -61,6 +68,8 @@ pub struct Wanted {
     probabilities: Tensor,
     /// The labels.
     smiling: Vec<bool>,
+    /// Shape `(batch,)`.
+    kinds: Option<Tensor>,
 }
 
 impl Task for Smiles {
@@ -91,15 +100,19 @@ impl Task for Smiles {
         let bytes = pictures.iter().flat_map(|picture| picture.iter());
         let values: Vec<f32> = bytes.map(|&byte| f32::from(byte) * scale + offset).collect();
         let probabilities = Tensor::from_vec(wanted, samples.len(), device)?;
+        let kinds = self.kinds.as_ref().map(|kinds| kinds.wanted(samples, device)).transpose()?;
         Ok((
             Tensor::from_vec(values, (samples.len(), channels, height, width), device)?,
-            Wanted { probabilities, smiling },
+            Wanted { probabilities, smiling, kinds },
         ))
     }
 
     fn judge(&self, answers: &[Tensor], wanted: &Wanted) -> Result<(Tensor, usize)> {
-        let logits = answers[0].squeeze(1)?;
-        let loss = self.loss.mean(&logits, &wanted.probabilities)?;
+        let logits = answers[0].narrow(1, 0, 1)?.squeeze(1)?;
+        let mut loss = self.loss.mean(&logits, &wanted.probabilities)?;
+        if let (Some(kinds), Some(wanted)) = (&self.kinds, &wanted.kinds) {
+            loss = (loss + kinds.loss(&answers[0], wanted)?)?;
+        }
         let logits = logits.to_vec1::<f32>()?;
         let right =
             logits.iter().zip(&wanted.smiling).filter(|(logit, smiling)| (**logit >= 0.0) == **smiling);

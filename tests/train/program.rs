@@ -9,7 +9,7 @@ use gstsmile::train::Record;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::pictures::{put, put_classes};
+use crate::pictures::{jpeg, put, put_classes};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_smile-train");
 /// A network that learns the generated faces in seconds.
@@ -237,4 +237,35 @@ fn help_and_version() {
         assert!(help.contains(part), "{part}");
     }
     assert!(succeeded(&run(folder.path(), "--version")).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn kinds_are_learnt_beside_smiles_and_forgotten() {
+    let folder = tempdir().unwrap();
+    for index in 0..20 {
+        let faces = [("smile/happy", true), ("no-smile/sad", false), ("no-smile/cross", false)];
+        for (name, smiling) in faces {
+            put(folder.path(), &format!("faces/{name}-{index}.jpg"), jpeg(index, smiling));
+        }
+    }
+    let train = format!("{TRAIN} --epochs 2");
+    succeeded(&run(folder.path(), &train));
+    let without = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
+    succeeded(&run(folder.path(), &format!("{train} --kinds 0.5")));
+    let with = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
+    assert_eq!(with.metadata.architecture, without.metadata.architecture);
+    assert_eq!(with.metadata.training["kinds"], 0.5);
+    let kernel = |weights: &SmileWeights| {
+        weights.tensors["0.conv.weight"].flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert_ne!(kernel(&with), kernel(&without));
+
+    fs::remove_dir_all(folder.path().join("faces/no-smile")).unwrap();
+    for index in 0..20 {
+        put(folder.path(), &format!("faces/no-smile/sad-{index}.jpg"), jpeg(index, false));
+    }
+    let two = errors(&run(folder.path(), &format!("{train} --kinds 0.5")));
+    assert!(two.contains("--kinds: the pictures' names tell of 2 kinds"), "{two}");
+    let both = run(folder.path(), &format!("{train} --kinds 0.5 --init smile.safetensors"));
+    assert_eq!(both.status.code(), Some(2));
 }

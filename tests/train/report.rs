@@ -40,6 +40,7 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         seed: recipe.seed,
         epochs: recipe.epochs,
         interrupted_after: None,
+        kinds: None,
         loss: Loss::CrossEntropy,
         l2: recipe.l2,
         batch: recipe.batch,

@@ -129,6 +129,10 @@ pub struct TrainArguments {
     /// What training makes small
     #[arg(long, value_enum, help_heading = "Training")]
     pub loss: Option<Loss>,
+    /// Also learn to tell apart the kinds that file names tell (happy-1.jpg is of the kind happy), with
+    /// this weight in the loss; for data to start from with --init later
+    #[arg(long, value_name = "X", value_parser = rate, conflicts_with = "init", conflicts_with = "teachers", help_heading = "Training")]
+    pub kinds: Option<f64>,
     /// Strength of L2 regularisation of all kernels
     #[arg(long, value_name = "X", value_parser = strength, help_heading = "Training")]
     pub l2: Option<f64>,

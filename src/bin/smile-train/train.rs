@@ -12,8 +12,8 @@ use serde_json::Value;
 use gstsmile::model::{Architecture, Classifier, Describe, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Recipe, Record,
-    Result, Sample, Smiles, Split, SplitFacts, Task, TeacherFacts, Teachers, Trainer, View,
+    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Kinds, Measured, Outcome, Parts, Recipe,
+    Record, Result, Sample, Smiles, Split, SplitFacts, Task, TeacherFacts, Teachers, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -23,7 +23,7 @@ use crate::{command, limit_threads, print};
 pub const INTERRUPTED: u8 = 130;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 16] = [
+const FIXED: [(&str, &str); 17] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
@@ -37,6 +37,7 @@ const FIXED: [(&str, &str); 16] = [
     ("/training/split/validation_fraction", "--validation-fraction"),
     ("/training/seed", "--seed"),
     ("/training/loss", "--loss"),
+    ("/training/kinds", "--kinds"),
     ("/training/l2", "--l2"),
     ("/training/batch", "--batch"),
     ("/training/learning_rate", "--learning-rate"),
@@ -235,6 +236,12 @@ impl<'a> Session<'a> {
         if !teachers.is_empty() {
             task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
         }
+        let mut recipe = recipe;
+        if let Some(weight) = arguments.kinds {
+            let kinds = Kinds::of(&dataset.samples, weight)?;
+            recipe.architecture = kinds.widened(&recipe.architecture);
+            task = task.with_kinds(kinds);
+        }
         let trainer = match (arguments.resume && files.checkpoint.is_file(), init) {
             (true, _) => files.resume(&metadata, recipe.epochs, task, device)?,
             (false, Some(weights)) => Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?,
@@ -331,6 +338,9 @@ impl<'a> Session<'a> {
     fn measure(&mut self) -> Result<(Weights, Vec<f32>)> {
         let (part, held_out) = (self.part, &self.held_out);
         let mut weights = Weights { metadata: self.metadata.clone(), tensors: self.trainer.tensors()? };
+        if self.arguments.kinds.is_some() {
+            Kinds::forget(&mut weights)?;
+        }
         let mut probabilities = Vec::new();
         if !held_out.is_empty() {
             let predict = |weights: &Weights| -> Result<Vec<f32>> {
@@ -467,6 +477,7 @@ fn record(
         epochs: recipe.epochs,
         interrupted_after: None,
         loss: arguments.loss(),
+        kinds: arguments.kinds,
         l2: recipe.l2,
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,
