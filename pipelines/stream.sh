@@ -1,10 +1,12 @@
 #!/bin/sh
 # An RTSP camera with labels as RTSP again, by way of an RTSP server such as MediaMTX:
 #   stream.sh rtsp://camera/stream rtsp://localhost:8554/smile [properties of smilefilter]
-# That server shows the same to browsers by WebRTC, at http://localhost:8889/smile.
+# That server shows the same to browsers by WebRTC, at http://localhost:8889/smile. As WebRTC all the way, by
+# WHIP to any server that takes it:
+#   stream.sh rtsp://camera/stream http://localhost:8889/smile/whip
 # A file, or any other URI that GStreamer plays, is as good a source; a FILE.mkv as good a target.
 set -eu
-[ $# -ge 2 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 source=$1 target=$2
 shift 2
 GST_PLUGIN_PATH="${GST_PLUGIN_PATH:-$(dirname "$0")/../target/release}"
@@ -22,6 +24,15 @@ rtsp://*)
         exit 1
     }
     sink="rtspclientsink location=$target"
+    ;;
+http://* | https://*)
+    gst-inspect-1.0 --exists whipsink || {
+        echo "Error: whipsink is missing; install the GStreamer plugin webrtchttp of gst-plugins-rs, and libnice's" >&2
+        exit 1
+    }
+    payload="rtpvp8pay"
+    [ "${encoder%% *}" = vp8enc ] || payload="rtph264pay aggregate-mode=zero-latency config-interval=-1"
+    sink="$payload ! whipsink whip-endpoint=$target"
     ;;
 *) sink="matroskamux streamable=true ! filesink location=$target" ;;
 esac
