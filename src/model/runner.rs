@@ -102,7 +102,8 @@ impl<R: Runner> Runner for Batches<R> {
                 continue;
             }
             desk.busy = true;
-            let mut turn = Turn { batches: self, batch: std::mem::take(&mut desk.waiting), answer: None };
+            let batch = std::mem::take(&mut desk.waiting);
+            let mut turn = Turn { batches: self, ticket, batch, answer: None };
             drop(desk);
             turn.answer = Some(self.run(&turn.batch));
             drop(turn);
@@ -118,19 +119,25 @@ impl<R: Runner> Runner for Batches<R> {
 /// Gives everybody an answer in the end, even where the runner panics.
 struct Turn<'a, R: Runner> {
     batches: &'a Batches<R>,
+    /// Of the thread whose turn it is.
+    ticket: u64,
     batch: Batch,
     answer: Option<std::result::Result<Vec<f32>, String>>,
 }
 
 impl<R: Runner> Drop for Turn<'_, R> {
     fn drop(&mut self) {
+        let panicked = self.answer.is_none();
         let answer = self.answer.take().unwrap_or_else(|| Err("panicked".into()));
         let mut desk = self.batches.desk();
         let mut from = 0;
         for &(ticket, count) in &self.batch.parts {
             let own = answer.as_ref().map(|logits| logits[from..from + count].to_vec());
-            desk.answers.push((ticket, own.map_err(String::clone)));
             from += count;
+            // Who panicked doesn't come back.
+            if !panicked || ticket != self.ticket {
+                desk.answers.push((ticket, own.map_err(String::clone)));
+            }
         }
         if desk.waiting.parts.is_empty() {
             // The room for pictures is used again.
@@ -195,6 +202,7 @@ mod tests {
             others.into_iter().map(|other| other.join().unwrap_or_else(|_| Ok(Vec::new()))).collect()
         });
         assert_eq!(ask(&[5]).unwrap(), [5.0], "goes on afterwards");
+        assert!(batches.desk().answers.is_empty());
         (answers, batches.runner.runs.load(Relaxed))
     }
 
