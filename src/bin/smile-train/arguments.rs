@@ -45,7 +45,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Trains once for each part of a data set that is left out, and measures on all of them
-    CrossValidate(CrossValidateArguments),
+    CrossValidate(Box<CrossValidateArguments>),
     /// Measures weights on a data set
     Eval(EvalArguments),
     /// Finds the faces in pictures and writes their boxes
