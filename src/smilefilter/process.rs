@@ -409,29 +409,36 @@ mod tests {
     use crate::smilefilter::swap::{Loaded, Network};
     use crate::smilefilter::worker::FAULT;
 
+    /// An element that takes grey frames on the CPU, with a bus of its own.
+    fn started(mode: &str) -> (Element, gst::Bus, gst_check::Harness) {
+        let element: Element = glib::Object::new();
+        element.set_property_from_str("mode", mode);
+        element.set_property("device", "cpu");
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        harness.set_src_caps_str("video/x-raw,format=RGB,width=32,height=32,framerate=30/1");
+        (element, bus, harness)
+    }
+
+    fn frame(time: Duration) -> gst::Buffer {
+        let mut buffer = gst::Buffer::from_mut_slice([7; 32 * 32 * 3]);
+        buffer.get_mut().unwrap().set_pts(clock_time(time));
+        buffer
+    }
+
     #[test]
     fn a_panic_is_an_error_of_the_element_and_the_host_lives_on() {
         gst::init().unwrap();
         for mode in ["sync", "async"] {
-            let element: Element = glib::Object::new();
-            element.set_property_from_str("mode", mode);
-            element.set_property("device", "cpu");
-            let bus = gst::Bus::new();
-            element.set_bus(Some(&bus));
-            let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
-            harness.set_src_caps_str("video/x-raw,format=RGB,width=32,height=32,framerate=30/1");
-            let mut frame = |time: u64| {
-                let mut buffer = gst::Buffer::from_mut_slice([7; 32 * 32 * 3]);
-                buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(time));
-                harness.push(buffer)
-            };
-            assert!(frame(0).is_ok());
-            let _ = frame(FAULT.as_nanos() as u64);
+            let (element, bus, mut harness) = started(mode);
+            assert!(harness.push(frame(Duration::ZERO)).is_ok());
+            let _ = harness.push(frame(FAULT));
             let timeout = gst::ClockTime::from_seconds(30);
             let message = bus.timed_pop_filtered(timeout, &[gst::MessageType::Error]).expect(mode);
             let gst::MessageView::Error(error) = message.view() else { unreachable!() };
             assert!(error.error().message().contains("a fault for a test"), "{mode}: {error:?}");
-            assert_eq!(frame(40_000_000), Err(gst::FlowError::Error), "{mode}");
+            assert_eq!(harness.push(frame(Duration::from_millis(40))), Err(gst::FlowError::Error), "{mode}");
             drop(harness);
             element.set_bus(None);
         }
@@ -441,20 +448,14 @@ mod tests {
     fn a_gpu_that_fails_costs_one_warning_and_no_frame() {
         gst::init().unwrap();
         for mode in ["sync", "async"] {
-            let element: Element = glib::Object::new();
-            element.set_property_from_str("mode", mode);
+            let (element, bus, mut harness) = started(mode);
             element.set_property_from_str("region", "center");
-            let bus = gst::Bus::new();
-            element.set_bus(Some(&bus));
-            let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
-            harness.set_src_caps_str("video/x-raw,format=RGB,width=32,height=32,framerate=30/1");
             let swaps = element.imp().state().swaps.clone().unwrap();
             let number = swaps.ask(Network::Smile);
             swaps.deliver(Network::Smile, number, String::new(), Loaded::Smile(failing_after(1)));
             for time in 0..20 {
-                let mut buffer = gst::Buffer::from_mut_slice([7; 32 * 32 * 3]);
-                buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(33 * time));
-                assert!(harness.push(buffer).is_ok() && harness.pull().is_ok());
+                let pushed = harness.push(frame(Duration::from_millis(33 * time)));
+                assert!(pushed.is_ok() && harness.pull().is_ok());
                 while mode == "async"
                     && element.property::<gst::Structure>("stats").get::<u64>("inferences").unwrap() <= time
                 {

@@ -104,9 +104,9 @@ def main(root, model, out):
         if any(word in label for word in PEOPLE):
             continue
         image = decoded(label, content)
-        if image is None or likeness(image) in seen:
+        if image is None or (look := likeness(image)) in seen:
             continue
-        seen.add(likeness(image))
+        seen.add(look)
         if sees_face(detector, image):
             faces += 1
             continue

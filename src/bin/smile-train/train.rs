@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
     fn new(
         arguments: &'a TrainArguments,
         material: &'a Material,
-        Start { recipe, init, teachers, taught }: Start,
+        Start { mut recipe, init, teachers, taught }: Start,
         (split, part): (Split, HeldOut),
         files: Files,
     ) -> Result<Self> {
@@ -236,7 +236,6 @@ impl<'a> Session<'a> {
         if !teachers.is_empty() {
             task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
         }
-        let mut recipe = recipe;
         if let Some(weight) = arguments.kinds {
             let kinds = Kinds::of(&dataset.samples, weight)?;
             recipe.architecture = kinds.widened(&recipe.architecture);
