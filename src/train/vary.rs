@@ -18,7 +18,7 @@ pub fn vary(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> V
     let grey = pixels[..width * height] == pixels[width * height..][..width * height];
     // The same light for all three planes: each meets the same chance.
     let light = rng.clone();
-    let exposure = if chance(rng, 0.12) { rng.random_range(1.0..1.8) } else { 1.0 };
+    let exposure = if chance(rng, 0.2) { rng.random_range(1.0..1.8) } else { 1.0 };
     for plane in pixels.chunks_exact_mut(width * height) {
         if !grey {
             augment::gain(plane, normal(rng, 0.08).exp());

@@ -287,7 +287,7 @@ impl Scene {
         let Plane { width, pixels, .. } = &mut self.plane;
         let width = *width;
         augment::light(pixels, width, rng);
-        if chance(rng, 0.12) {
+        if chance(rng, 0.2) {
             augment::gain(pixels, rng.random_range(1.0..2.0));
         }
         if self.faces.is_empty() && chance(rng, 0.1) {
