@@ -101,9 +101,30 @@ fn cuda(ordinal: usize) -> std::result::Result<Device, String> {
     if let Ok(device) = device.as_cuda_device() {
         // SAFETY: everything is allocated, used and freed in the order of the one stream.
         unsafe { device.disable_event_tracking() };
+        // GPUs without memory pools allocate as they always do.
+        let _ = i32::try_from(ordinal).map(keep_memory);
     }
     open.push((ordinal, device.clone()));
     Ok(device)
+}
+
+/// Has what a batch frees lie ready for the next one. CUDA's pool of memory otherwise gives all of it back
+/// to the driver wherever the host waits, and so after each batch.
+#[cfg(feature = "cuda")]
+fn keep_memory(
+    ordinal: i32,
+) -> std::result::Result<(), candle_core::cuda_backend::cudarc::driver::DriverError> {
+    use candle_core::cuda_backend::cudarc::driver::{result, sys::CUmemPool_attribute};
+
+    let device = result::device::get(ordinal)?;
+    let mut kept = u64::MAX;
+    // SAFETY: the device is one that the driver has just named, its pool lives as long as the device, and
+    // this attribute is read as one u64.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(device)?;
+        let threshold = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        result::mem_pool::set_attribute(pool, threshold, (&raw mut kept).cast())
+    }
 }
 
 /// What candle says, without the backtrace that may follow.

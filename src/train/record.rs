@@ -44,8 +44,20 @@ pub struct Record {
     /// Who answered first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teachers: Option<TeacherFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_labels: Option<SoftFacts>,
     #[serde(flatten)]
     pub result: Option<Measured>,
+}
+
+/// A table that softened labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SoftFacts {
+    pub file: String,
+    /// Of those to learn from, how many it names.
+    pub pictures: usize,
+    /// Share of their labels that it replaced.
+    pub trust: f64,
 }
 
 /// The networks whose answers another one learnt from.

@@ -12,6 +12,7 @@ use super::error::Result;
 use super::fit::Task;
 use super::kinds::Kinds;
 use super::recipe::Loss;
+use super::soft_labels::SoftLabels;
 use super::teachers::Teachers;
 use super::vary::vary;
 use crate::model::{Classifier, Metadata};
@@ -21,6 +22,7 @@ pub struct Smiles {
     loss: Loss,
     metadata: Metadata,
     doubt: f32,
+    soft_labels: Option<(SoftLabels, f32)>,
     teachers: Option<(Teachers, f32)>,
     kinds: Option<Kinds>,
 }
@@ -28,13 +30,18 @@ pub struct Smiles {
 impl Smiles {
     /// For networks that `metadata` describes.
     pub fn new(loss: Loss, metadata: Metadata) -> Self {
-        Self { loss, metadata, doubt: 0.0, teachers: None, kinds: None }
+        Self { loss, metadata, doubt: 0.0, soft_labels: None, teachers: None, kinds: None }
     }
 
     /// Takes the share `doubt` of each label back in training and gives one half instead, since
     /// some labels are wrong (label smoothing, Szegedy et al. 2016).
     pub fn with_doubt(self, doubt: f32) -> Self {
         Self { doubt, ..self }
+    }
+
+    /// Replaces the share `trust` of the label of each picture that the table names by what it says.
+    pub fn with_soft_labels(self, labels: SoftLabels, trust: f32) -> Self {
+        Self { soft_labels: Some((labels, trust)), ..self }
     }
 
     /// Lets teachers see what the network sees in training, and replaces the share `trust` of each
@@ -47,6 +54,13 @@ impl Smiles {
     /// Has the network tell kinds of pictures apart, too; it must have their logits.
     pub fn with_kinds(self, kinds: Kinds) -> Self {
         Self { kinds: Some(kinds), ..self }
+    }
+
+    /// What a picture counts as in training, before teachers have looked at it.
+    fn label(&self, sample: &Sample) -> f32 {
+        let label = (1.0 - self.doubt) * f32::from(u8::from(sample.smiling)) + self.doubt / 2.0;
+        let soft = self.soft_labels.as_ref().and_then(|(labels, trust)| Some((labels.of(sample)?, trust)));
+        soft.map_or(label, |(soft, trust)| label + trust * (soft - label))
     }
 
     /// What the network is to see: each picture as it is, or varied by its seed.
@@ -85,10 +99,11 @@ impl Task for Smiles {
         let Metadata { scale, offset, ref architecture, .. } = self.metadata;
         let [channels, height, width] = architecture.input;
         let training = variation.is_some();
-        let doubt = if training { self.doubt } else { 0.0 };
-        let smiling: Vec<bool> = samples.iter().map(|sample| sample.smiling).collect();
-        let label = |&smiling: &bool| (1.0 - doubt) * f32::from(u8::from(smiling)) + doubt / 2.0;
-        let mut wanted: Vec<f32> = smiling.iter().map(label).collect();
+        let label = |sample: &&Sample| match training {
+            true => self.label(sample),
+            false => f32::from(u8::from(sample.smiling)),
+        };
+        let mut wanted: Vec<f32> = samples.iter().map(label).collect();
         let mut chance = variation;
         let seeds = samples.iter().map(|_| chance.as_mut().map(|chance| chance.random())).collect();
         let pictures = self.look(samples, seeds);
@@ -103,7 +118,7 @@ impl Task for Smiles {
         let kinds = self.kinds.as_ref().map(|kinds| kinds.wanted(samples, device)).transpose()?;
         Ok((
             Tensor::from_vec(values, (samples.len(), channels, height, width), device)?,
-            Wanted { probabilities, smiling, kinds },
+            Wanted { probabilities, smiling: samples.iter().map(|sample| sample.smiling).collect(), kinds },
         ))
     }
 

@@ -38,8 +38,10 @@ def make_pictures(count, shape):
 class Ours:
     """Our program, which answers one line for each line asked."""
 
-    def __init__(self, program):
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, **environment):
+        self.process = subprocess.Popen(
+            [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment
+        )
 
     def ask(self, *words):
         print(*words, file=self.process.stdin, flush=True)

@@ -1,6 +1,6 @@
-"""The smile network against PyTorch: latency of some faces, streams and training on the device of SMILE_DEVICE.
+"""The smile network against PyTorch and our own CPU: latency of some faces, streams and training on SMILE_DEVICE.
 
-Both sides start from a picture's bytes in the host's memory and end with the answers there.
+All sides start from a picture's bytes in the host's memory and end with the answers there.
 """
 
 import os
@@ -17,6 +17,8 @@ BATCHES = (1, 8, 32)
 TRAINING_BATCH = 64
 THREADS = 16
 FRAMES_A_SECOND = 30
+CPU_THREADS = 2
+TOLERANCE = 1e-3
 RATE = 1e-3
 L2 = 1e-4
 
@@ -80,8 +82,13 @@ def graphed(answers, pictures, device):
     return ask
 
 
-def latency(ours, weights, metadata, answers, device, batch):
+def outputs(side, weights, batch):
+    return [float(word) for word in side.ask("outputs", weights, batch)]
+
+
+def latency(ours, cpu, weights, metadata, answers, device, batch):
     pictures = compare.make_pictures(batch, metadata["architecture"]["input"])
+    compare.check(f"cpu-batch{batch}", outputs(ours, weights, batch), outputs(cpu, weights, batch), TOLERANCE)
     own = lambda iterations: int(ours.ask("cnn", weights, batch, iterations)[0]) * 1e-9
     own(3)
     print(f"microseconds ours-batch{batch} {1e6 * min(own(50) / 50 for _ in range(5)):.0f}")
@@ -92,8 +99,8 @@ def latency(ours, weights, metadata, answers, device, batch):
         if device.type == "cuda":
             peers["torch-graph"] = graphed(answers, pictures, device)
         for name, peer in peers.items():
-            probabilities = [float(word) for word in ours.ask("outputs", weights, batch)]
-            compare.check(f"{name}-batch{batch}", probabilities, peer().numpy()[:, 0], 1e-3)
+            probabilities = outputs(ours, weights, batch)
+            compare.check(f"{name}-batch{batch}", probabilities, peer().numpy()[:, 0], TOLERANCE)
             spans = min(compare.seconds(peer, 50) / 50 for _ in range(5))
             print(f"microseconds {name}-batch{batch} {1e6 * spans:.0f}")
             compare.report(
@@ -101,10 +108,14 @@ def latency(ours, weights, metadata, answers, device, batch):
             )
 
 
-def training(ours, weights, metadata, tensors, device):
-    span = lambda iterations: int(ours.ask("train", weights, TRAINING_BATCH, iterations)[0]) * 1e-9
+def training(ours, cpu, weights, metadata, tensors, device):
+    losses = [[float(word) for word in side.ask("losses", weights, TRAINING_BATCH, 5)] for side in (ours, cpu)]
+    compare.check("losses of five steps", *losses, 1e-2)
+    span_of = lambda side: lambda steps: int(side.ask("train", weights, TRAINING_BATCH, steps)[0]) * 1e-9
+    span = span_of(ours)
     span(3)
     print(f"pictures a second ours-training {TRAINING_BATCH / min(span(10) / 10 for _ in range(3)):.0f}")
+    compare.report(f"gpu-train-step-cpu-{CPU_THREADS}-threads", compare.in_turns(span, span_of(cpu)))
     if torch is None:
         return
     network = build(metadata, tensors).to(device).train()
@@ -126,6 +137,7 @@ def training(ours, weights, metadata, tensors, device):
 
 
 def run(ours, weights):
+    cpu = compare.Ours(ours.process.args[0], SMILE_DEVICE="cpu", RAYON_NUM_THREADS=str(CPU_THREADS))
     metadata, tensors = compare.read_weights(weights)
     device = answers = None
     if torch is None:
@@ -136,8 +148,8 @@ def run(ours, weights):
             sys.exit(f"{device}: PyTorch finds no GPU here; SMILE_DEVICE=cpu tries the benchmark without one")
         answers = Answers(metadata, build(metadata, tensors)).to(device).eval()
     for batch in BATCHES:
-        latency(ours, weights, metadata, answers, device, batch)
+        latency(ours, cpu, weights, metadata, answers, device, batch)
     count = 100
     span = int(ours.ask("streams", weights, THREADS, count)[0]) * 1e-9
     print(f"streams of {FRAMES_A_SECOND} frames a second with one face: {THREADS * count / span / FRAMES_A_SECOND:.0f}")
-    training(ours, weights, metadata, tensors, device)
+    training(ours, cpu, weights, metadata, tensors, device)

@@ -212,6 +212,10 @@ fn errors_have_their_exit_codes_and_leave_nothing() {
         (format!("--data faces {out} --resume"), 2, "no checkpoint"),
         (format!("--data faces {out} --test-fraction 1"), 2, "from 0 to less than 1"),
         (format!("--data faces {out} --batch 0"), 2, "--batch"),
+        (format!("--data faces {out} --boxes a.csv"), 2, "--boxes is only for --preset face"),
+        (format!("--data faces {out} --preset face --kinds 1"), 2, "--kinds is not for --preset face"),
+        (format!("cross-validate --data faces {out} --no-face faces"), 2, "--no-face is only for"),
+        (format!("cross-validate --data faces {out} --preset face"), 2, "cross-validate is not for"),
         ("--data faces --device cuda:99 --out a.safetensors".into(), 2, "cuda:99"),
         ("--data faces --device cpu --out absent/a.safetensors".into(), 1, "no folder absent"),
         ("--data faces --device cpu --out faces".into(), 1, "it is a folder"),
@@ -268,4 +272,29 @@ fn kinds_are_learnt_beside_smiles_and_forgotten() {
     assert!(two.contains("--kinds: the pictures' names tell of 2 kinds"), "{two}");
     let both = run(folder.path(), &format!("{train} --kinds 0.5 --init smile.safetensors"));
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn soft_labels_outweigh_labels_as_told() {
+    let folder = faces(60);
+    // Of the opposite opinion.
+    let rows = (0..60).map(|index| format!("smile/{index:03}.jpg,0.0\nno-smile/{index:03}.jpg,1.0\n"));
+    put(folder.path(), "soft-2.csv", format!("file,probability\n{}", rows.collect::<String>()));
+    let arguments = format!("{TRAIN} --epochs 10 --soft-labels soft-2.csv --trust 1");
+    let output = run(folder.path(), &arguments);
+    succeeded(&output);
+    assert!(errors(&output).contains("soft labels for 96 of 96 pictures"), "{}", errors(&output));
+    let weights = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
+    let training = serde_json::to_value(weights.metadata.training).unwrap();
+    let facts = serde_json::json!({ "file": "soft-2.csv", "pictures": 96, "trust": 1.0 });
+    assert_eq!(training["soft_labels"], facts);
+    assert!(training["accuracy"].as_f64().unwrap() < 0.1, "{training}");
+
+    // A fold takes its own table.
+    let folds = format!("cross-validate {arguments} --folds 2").replace("soft-2", "soft-{fold}");
+    let output = run(folder.path(), &folds.replace("--out smile.safetensors", "--out folds"));
+    assert!(output.status.code() == Some(2) && errors(&output).contains("soft-1.csv"), "{}", errors(&output));
+    put(folder.path(), "foreign.csv", "file,probability\nelsewhere.jpg,0.5\n");
+    let output = run(folder.path(), &arguments.replace("soft-2", "foreign"));
+    assert!(errors(&output).contains("names none of the 96 pictures"), "{}", errors(&output));
 }

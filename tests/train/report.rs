@@ -49,6 +49,7 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         extra_share: None,
         init: None,
         teachers: None,
+        soft_labels: None,
         result,
     }
 }

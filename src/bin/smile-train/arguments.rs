@@ -107,7 +107,11 @@ pub struct TrainArguments {
     /// Filters of each convolution of the teachers, if not those of the network itself
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = count(1024), help_heading = "Network")]
     pub teacher_filters: Vec<usize>,
-    /// Share of each label that the teachers' mean answer replaces
+    /// Table of what others make of pictures to learn from, with the columns file (a name within its
+    /// data set) and probability; {fold} in its name stands for the number of the fold
+    #[arg(long, value_name = "FILE.csv", help_heading = "Network")]
+    pub soft_labels: Option<PathBuf>,
+    /// Share of each label that the teachers' mean answer replaces, and before it what --soft-labels says
     #[arg(long, value_name = "F", default_value = "0.7", value_parser = share, help_heading = "Network")]
     pub trust: f64,
     /// Network and recipe that the options below change
@@ -342,6 +346,37 @@ impl Part {
 }
 
 impl TrainArguments {
+    /// # Errors
+    /// Where an option is given that the preset has no use for.
+    pub fn check(&self) -> gstsmile::train::Result<()> {
+        let face = self.preset == Preset::Face;
+        let given = match face {
+            true => vec![
+                ("--region", self.region.is_some()),
+                ("--face-model", self.face_model.is_some()),
+                ("--init", !self.init.is_empty()),
+                ("--teachers", self.teachers > 0),
+                ("--soft-labels", self.soft_labels.is_some()),
+                ("--loss", self.loss.is_some()),
+                ("--kinds", self.kinds.is_some()),
+                ("--temperature", self.temperature.is_some()),
+                ("--report", self.report.is_some()),
+            ],
+            false => vec![
+                ("--boxes", !self.boxes.is_empty()),
+                ("--no-face", self.no_face.is_some()),
+                ("--extra-no-face", !self.extra_no_face.is_empty()),
+            ],
+        };
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(Error::Mismatch(format!(
+                "{option} is {} --preset face; leave it out",
+                if face { "not for" } else { "only for" }
+            ))),
+        }
+    }
+
     pub fn split(&self) -> Split {
         Split {
             seed: self.split_seed,

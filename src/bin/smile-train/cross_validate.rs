@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use gstsmile::model::SmileWeights;
 use gstsmile::train::{
-    self, Catalog, Confusion, Error, Evaluation, Fold, Item, Level, Result, Sample, Split,
+    self, Catalog, Confusion, Error, Evaluation, Fold, Item, Level, Preset, Result, Sample, Split,
 };
 
 use crate::arguments::{CrossValidateArguments, Measured, TrainArguments};
@@ -32,6 +32,12 @@ struct Answers<'a> {
 pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     let started = Instant::now();
     let train = &arguments.train;
+    train.check()?;
+    if train.preset == Preset::Face {
+        return Err(Error::Mismatch(
+            "cross-validate is not for --preset face, which holds a part out".into(),
+        ));
+    }
     limit_threads(train.threads);
     if arguments.measure_on == Measured::Validation && train.validation_fraction == 0.0 {
         return Err(Error::Mismatch(

@@ -21,6 +21,7 @@ const EMPTY_SHARE: usize = 5;
 /// Trains as told.
 pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let started = Instant::now();
+    arguments.check()?;
     limit_threads(arguments.threads);
     let device = arguments.device.open()?;
     let files = Files::new(&arguments.out);

@@ -13,7 +13,8 @@ use gstsmile::model::{Architecture, Classifier, Describe, Metadata, Region, Smil
 use gstsmile::train::report::Report;
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Kinds, Measured, Outcome, Parts, Recipe,
-    Record, Result, Sample, Smiles, Split, SplitFacts, Task, TeacherFacts, Teachers, Trainer, View,
+    Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, Task, TeacherFacts, Teachers,
+    Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -23,12 +24,13 @@ use crate::{command, limit_threads, print};
 pub const INTERRUPTED: u8 = 130;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 17] = [
+const FIXED: [(&str, &str); 18] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
     ("/training/init", "--init"),
     ("/training/teachers", "--teachers, --teacher-filters or --trust"),
+    ("/training/soft_labels", "--soft-labels or --trust"),
     ("/training/extra_share", "--extra-share"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),
@@ -46,6 +48,7 @@ const FIXED: [(&str, &str); 17] = [
 /// Trains as told.
 pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let started = Instant::now();
+    arguments.check()?;
     limit_threads(arguments.threads);
     train::check_file(&arguments.out)?;
     if let Some(folder) = &arguments.report {
@@ -231,8 +234,20 @@ impl<'a> Session<'a> {
         let mut record = record(arguments, &recipe, dataset, extra, split, &parts);
         record.init = init.map(|weights| weights.metadata.training.clone());
         record.teachers = taught;
+        let training = dataset.select(&parts.training);
+        let extra: Vec<&Sample> = extra.iter().flat_map(|dataset| &dataset.samples).collect();
+        let soft = arguments.soft_labels.as_ref();
+        let soft = soft.map(|path| soft_labels(path, split, &training, &extra)).transpose()?;
+        record.soft_labels = soft.as_ref().map(|(labels, pictures)| SoftFacts {
+            file: labels.name.clone(),
+            pictures: *pictures,
+            trust: arguments.trust,
+        });
         metadata.training = record.to_metadata();
         let mut task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
+        if let Some((labels, _)) = soft {
+            task = task.with_soft_labels(labels, arguments.trust as f32);
+        }
         if !teachers.is_empty() {
             task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
         }
@@ -250,8 +265,6 @@ impl<'a> Session<'a> {
             HeldOut::Validation => dataset.select(&parts.validation),
             HeldOut::Test => dataset.select(&parts.test),
         };
-        let training = dataset.select(&parts.training);
-        let extra = extra.iter().flat_map(|dataset| &dataset.samples).collect();
         let device = device.clone();
         Ok(Self { arguments, files, training, extra, held_out, part, record, metadata, trainer, device })
     }
@@ -484,8 +497,32 @@ fn record(
         extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
         init: None,
         teachers: None,
+        soft_labels: None,
         result: None,
     }
+}
+
+/// The table of soft labels for this split, and how many of the pictures to learn from it names.
+fn soft_labels(
+    path: &Path,
+    split: Split,
+    training: &[&Sample],
+    extra: &[&Sample],
+) -> Result<(SoftLabels, usize)> {
+    let fold = split.fold.map_or(0, |fold| fold.number);
+    let path = PathBuf::from(path.to_string_lossy().replace("{fold}", &fold.to_string()));
+    let labels = SoftLabels::read(&path)?;
+    let known = training.iter().chain(extra).filter(|sample| labels.of(sample).is_some()).count();
+    let all = training.len() + extra.len();
+    if known == 0 {
+        return Err(Error::Mismatch(format!(
+            "--soft-labels: {} names none of the {all} pictures to learn from, the first of which is {}",
+            path.display(),
+            training.first().map_or("", |sample| &sample.name)
+        )));
+    }
+    eprintln!("soft labels for {known} of {all} pictures to learn from");
+    Ok((labels, known))
 }
 
 fn require_both_classes(dataset: &Dataset, parts: &Parts) -> Result<()> {
