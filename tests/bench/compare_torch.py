@@ -15,6 +15,7 @@ except ImportError:
 
 BATCHES = (1, 8, 32)
 TRAINING_BATCH = 64
+PICTURE = "tests/data/astronaut.jpg"
 THREADS = 16
 FRAMES_A_SECOND = 30
 CPU_THREADS = 2
@@ -108,6 +109,16 @@ def latency(ours, cpu, weights, metadata, answers, device, batch):
             )
 
 
+def frames(ours, cpu, weights):
+    count = 100
+    span, *answers = map(float, ours.ask("frames", weights, PICTURE, count))
+    _, *wanted = map(float, cpu.ask("frames", weights, PICTURE, count))
+    if not wanted or len(answers) != len(wanted):
+        sys.exit(f"{PICTURE}: {len(answers)} faces, on the CPU {len(wanted)}")
+    compare.check("frames", answers, wanted, TOLERANCE)
+    print(f"microseconds ours-frame {1e-3 * span / count:.0f}")
+
+
 def training(ours, cpu, weights, metadata, tensors, device):
     losses = [[float(word) for word in side.ask("losses", weights, TRAINING_BATCH, 5)] for side in (ours, cpu)]
     compare.check("losses of five steps", *losses, 1e-2)
@@ -149,6 +160,7 @@ def run(ours, weights):
         answers = Answers(metadata, build(metadata, tensors)).to(device).eval()
     for batch in BATCHES:
         latency(ours, cpu, weights, metadata, answers, device, batch)
+    frames(ours, cpu, weights)
     count = 100
     span = int(ours.ask("streams", weights, THREADS, count)[0]) * 1e-9
     print(f"streams of {FRAMES_A_SECOND} frames a second with one face: {THREADS * count / span / FRAMES_A_SECOND:.0f}")
