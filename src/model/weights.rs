@@ -119,7 +119,7 @@ impl FaceMetadata {
             architecture,
             scale: 1.0 / 255.0,
             offset: 0.0,
-            threshold: 0.7,
+            threshold: 0.75,
             overlap: 0.3,
             training: BTreeMap::new(),
         }
