@@ -145,10 +145,11 @@ fn is_aligned(frame: &gst_video::VideoFrameRef<&mut gst::BufferRef>) -> Result<b
     Ok(true)
 }
 
-/// Width of a pixel on the screen divided by its height.
+/// Width of a pixel on the screen divided by its height. What no screen could show counts as a thousandth
+/// or a thousand, so that all sizes in pixels stay numbers.
 pub fn pixel_aspect(info: &gst_video::VideoInfo) -> f32 {
     let aspect = info.par().numer() as f32 / info.par().denom() as f32;
-    if aspect.is_finite() && aspect > 0.0 { aspect } else { 1.0 }
+    if aspect.is_finite() && aspect > 0.0 { aspect.clamp(1e-3, 1e3) } else { 1.0 }
 }
 
 fn component<'a>(
@@ -205,4 +206,22 @@ fn color(info: &gst_video::VideoInfo) -> Color {
         Color::yuv(kr as f32, kb as f32)
     };
     color.with_range(first(zero), first(span))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_aspect_is_out_of_bounds() {
+        gst::init().unwrap();
+        for (numerator, denominator, aspect) in
+            [(1, 1, 1.0), (64, 45, 64.0 / 45.0), (1, i32::MAX, 1e-3), (i32::MAX, 1, 1e3)]
+        {
+            let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 8, 8)
+                .par(gst::Fraction::new(numerator, denominator))
+                .build();
+            assert_eq!(pixel_aspect(&info.unwrap()), aspect);
+        }
+    }
 }
