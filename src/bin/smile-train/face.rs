@@ -11,8 +11,9 @@ use gstsmile::train::{
 };
 
 use crate::arguments::TrainArguments;
+use crate::files::Files;
 use crate::terminal::{self, Watch};
-use crate::train::{Files, INTERRUPTED};
+use crate::train::INTERRUPTED;
 use crate::{command, limit_threads};
 
 /// How often an epoch goes through the pictures without faces.

@@ -7,6 +7,7 @@ mod cross_validate;
 mod eval;
 mod eval_face;
 mod face;
+mod files;
 mod info;
 mod locate;
 mod terminal;

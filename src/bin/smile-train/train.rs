@@ -9,41 +9,20 @@ use std::time::Instant;
 use candle_core::Device;
 use serde_json::Value;
 
-use gstsmile::model::{Architecture, Classifier, Describe, Metadata, Region, SmileWeights, Weights};
+use gstsmile::model::{Architecture, Classifier, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Kinds, Measured, Outcome, Parts, Recipe,
-    Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, Task, TeacherFacts, Teachers,
+    Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts, Teachers,
     Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
+use crate::files::{Files, facts};
 use crate::terminal::{self, Watch};
 use crate::{command, limit_threads, print};
 
 pub const INTERRUPTED: u8 = 130;
-
-/// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 18] = [
-    ("/architecture", "--preset, --filters or --dense"),
-    ("/region", "--region"),
-    ("/training/extra", "--extra"),
-    ("/training/init", "--init"),
-    ("/training/teachers", "--teachers, --teacher-filters or --trust"),
-    ("/training/soft_labels", "--soft-labels or --trust"),
-    ("/training/extra_share", "--extra-share"),
-    ("/training/data", "--data"),
-    ("/training/split/seed", "--split-seed"),
-    ("/training/split/fold", "--folds"),
-    ("/training/split/test_fraction", "--test-fraction"),
-    ("/training/split/validation_fraction", "--validation-fraction"),
-    ("/training/seed", "--seed"),
-    ("/training/loss", "--loss"),
-    ("/training/kinds", "--kinds"),
-    ("/training/l2", "--l2"),
-    ("/training/batch", "--batch"),
-    ("/training/learning_rate", "--learning-rate"),
-];
 
 /// Trains as told.
 pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
@@ -380,90 +359,6 @@ impl<'a> Session<'a> {
             out.display()
         );
     }
-}
-
-/// The files that training goes on from.
-pub struct Files {
-    pub checkpoint: PathBuf,
-    /// What the checkpoint was trained on and how, to compare a resuming command with.
-    facts: PathBuf,
-}
-
-impl Files {
-    /// Whether an earlier run that is resumed has written `out` and left nothing to go on from.
-    fn are_finished(&self, resume: bool, out: &Path) -> bool {
-        resume && out.is_file() && !self.checkpoint.is_file()
-    }
-
-    pub fn new(out: &Path) -> Self {
-        Self { checkpoint: train::beside(out, ".checkpoint"), facts: train::beside(out, ".checkpoint.json") }
-    }
-
-    pub fn check_checkpoint(&self, wanted: bool) -> Result<()> {
-        let there = self.checkpoint.is_file() && self.facts.is_file();
-        match (wanted, there) {
-            (true, false) => Err(Error::Mismatch(format!(
-                "--resume: there is no checkpoint {} to go on from; leave --resume out to start",
-                self.checkpoint.display()
-            ))),
-            (false, true) => {
-                eprintln!("starting afresh; --resume would go on from {}", self.checkpoint.display());
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub fn write_facts(&self, metadata: &impl Describe) -> Result<()> {
-        train::write(&self.facts, facts(metadata).to_string().as_bytes())
-    }
-
-    /// # Errors
-    /// Where the checkpoint was made from other data or with other options.
-    pub fn resume<T: Task>(
-        &self,
-        metadata: &impl Describe,
-        epochs: usize,
-        task: T,
-        device: &Device,
-    ) -> Result<Trainer<T>> {
-        let failed = |source| Error::Read { path: self.facts.clone(), source };
-        let before: Value = serde_json::from_slice(&std::fs::read(&self.facts).map_err(failed)?)
-            .map_err(|error| failed(error.into()))?;
-        // Read back as the other one was, so that numbers went the same way through text.
-        let now: Value = serde_json::from_str(&facts(metadata).to_string()).unwrap_or_default();
-        for (place, option) in FIXED {
-            let (before, now) = (before.pointer(place), now.pointer(place));
-            if before != now {
-                let text = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
-                return Err(Error::Mismatch(format!(
-                    "--resume: {option} differs: the checkpoint has {}, this command {}; give what it was started with, or leave --resume out to start afresh",
-                    text(before),
-                    text(now)
-                )));
-            }
-        }
-        let mut trainer = Trainer::resume(&self.checkpoint, task, device)?;
-        let done = trainer.history().len();
-        if epochs < done {
-            return Err(Error::Mismatch(format!(
-                "--resume: --epochs {epochs} is less than the {done} epochs of the checkpoint"
-            )));
-        }
-        trainer.recipe_mut().epochs = epochs;
-        eprintln!("going on after epoch {done}");
-        Ok(trainer)
-    }
-
-    pub fn remove_checkpoint(&self) {
-        for path in [&self.checkpoint, &self.facts] {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-fn facts(metadata: &impl Describe) -> Value {
-    serde_json::to_value(metadata).unwrap_or_default()
 }
 
 /// Samples that there is something to see of.
