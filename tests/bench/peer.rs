@@ -50,10 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     classifier.probabilities(black_box(&pictures), &mut probabilities)?;
                 }
                 let span = start.elapsed().as_nanos();
-                // The CPU would have gone on.
-                if let Some(failure) = classifier.take_failure() {
-                    return Err(failure.into());
-                }
+                unfailed(classifier)?;
                 println!("{span}");
             }
             ["faces", weights, rgb, width, height, iterations] => {
@@ -76,6 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let pictures = pictures(batch.parse()?, classifier.metadata().architecture.input_len());
                 let mut probabilities = Vec::new();
                 classifier.probabilities(&pictures, &mut probabilities)?;
+                unfailed(classifier)?;
                 println!("{}", probabilities.iter().map(f32::to_string).collect::<Vec<_>>().join(" "));
             }
             ["losses", weights, batch, steps] => {
@@ -142,11 +140,14 @@ fn frames(
     let faces = analyzer.analyze(&picture, None, &Request::default())?;
     let span = start.elapsed().as_nanos();
     let answers: String = faces.iter().map(|face| format!(" {}", face.probability)).collect();
-    // The CPU would have gone on.
-    match analyzer.classifier().take_failure() {
-        Some(failure) => Err(failure.into()),
-        None => Ok(format!("{span}{answers}")),
-    }
+    unfailed(analyzer.classifier())?;
+    Ok(format!("{span}{answers}"))
+}
+
+/// # Errors
+/// Where the device has failed and the CPU gone on, so that what was measured isn't the device.
+fn unfailed(classifier: &mut Classifier) -> gstsmile::model::Result<()> {
+    classifier.take_failure().map_or(Ok(()), Err)
 }
 
 /// Nanoseconds from when all threads are ready until the last one is through.
@@ -163,7 +164,8 @@ fn streams(
         let picture = pictures(1, classifier.metadata().architecture.input_len());
         let mut probabilities = Vec::new();
         ready.wait();
-        (0..iterations).try_for_each(|_| classifier.probabilities(&picture, &mut probabilities))
+        (0..iterations).try_for_each(|_| classifier.probabilities(&picture, &mut probabilities))?;
+        unfailed(&mut classifier)
     };
     std::thread::scope(|scope| {
         let work = &work;
