@@ -27,9 +27,6 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted_after: Option<usize>,
     pub loss: Loss,
-    /// Weight in the loss of telling kinds of pictures apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kinds: Option<f64>,
     pub l2: f64,
     pub batch: usize,
     pub learning_rate: f64,
@@ -46,6 +43,8 @@ pub struct Record {
     pub teachers: Option<TeacherFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_labels: Option<SoftFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hints: Option<HintFacts>,
     #[serde(flatten)]
     pub result: Option<Measured>,
 }
@@ -58,6 +57,17 @@ pub struct SoftFacts {
     pub pictures: usize,
     /// Share of their labels that it replaced.
     pub trust: f64,
+}
+
+/// A table of numbers that the network learnt to guess, too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HintFacts {
+    pub file: String,
+    pub columns: usize,
+    /// Of those to learn from, how many it names.
+    pub pictures: usize,
+    /// In the loss.
+    pub weight: f64,
 }
 
 /// The networks whose answers another one learnt from.

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Our networks and those of peers side by side, in turns: on one core with one thread each, or on a GPU.
 #
-#   tests/bench/compare.sh [cnn|train|faces|all|gpu] [WEIGHTS]
+#   tests/bench/compare.sh [cnn|train|faces|all|gpu|carry] [WEIGHTS]
 #
 # Prints `ratio NAME OURS/PEER`: below 1, ours is the faster one. CORE chooses the core, ROUNDS the
 # number of turns. The peers come from PyPI into target/bench-venv.
 #
-# gpu runs on SMILE_DEVICE (cuda:0 if that is not set) beside PyTorch. On a machine without Rust or a network, PROGRAM
-# names our side, which `pipelines/build-cuda.sh --bench peer` has built elsewhere as target/cuda/release/deps/peer-*,
-# and PYTHON an interpreter with numpy and, to have something to compare with, torch.
+# gpu runs on SMILE_DEVICE (cuda:0 if that is not set) beside PyTorch. `tests/bench/compare.sh carry` builds our side and
+# packs it with all else that this takes, for a machine with a GPU but without Rust or a network; there PYTHON names an
+# interpreter with numpy and, to have something to compare with, torch.
 set -eu
 cd "$(dirname "$0")/../.."
 what=${1:-all}
@@ -22,16 +22,33 @@ gpu)
     packages="numpy torch"
     export SMILE_DEVICE="${SMILE_DEVICE:-cuda:0}"
     ;;
+carry) packages= ;;
 *)
-    echo "usage: $0 [cnn|train|faces|all|gpu] [WEIGHTS]" >&2
+    echo "usage: $0 [cnn|train|faces|all|gpu|carry] [WEIGHTS]" >&2
     exit 2
     ;;
 esac
 target=${CARGO_TARGET_DIR:-target}
+build_for_gpu() {
+    pipelines/build-cuda.sh --bench peer
+    PROGRAM=$(find "$target/cuda/release/deps" -name 'peer-*' ! -name '*.d' -newer Cargo.lock | head -n 1)
+}
+if [ "$what" = carry ]; then
+    build_for_gpu
+    packed=$target/cuda/smile-bench.tar
+    cp "$PROGRAM" "$target/cuda/peer"
+    tar cf "$packed" tests/bench/compare.sh tests/bench/compare*.py tests/data/astronaut.jpg models/*.safetensors \
+        -C "$target/cuda" peer
+    echo "$packed; where there is a GPU: tar xf smile-bench.tar && PYTHON=python3 tests/bench/compare.sh gpu models/smile.safetensors"
+    exit
+fi
+if [ -f peer ]; then
+    # We were carried here.
+    PROGRAM=$PWD/peer
+fi
 if [ -z "${PROGRAM:-}" ]; then
     if [ "$what" = gpu ] && [ "$SMILE_DEVICE" != cpu ]; then
-        pipelines/build-cuda.sh --bench peer
-        PROGRAM=$(find "$target/cuda/release/deps" -name 'peer-*' ! -name '*.d' -newer Cargo.lock | head -n 1)
+        build_for_gpu
     else
         PROGRAM=$(cargo build --release --bench peer --message-format=json |
             sed -n 's/.*"name":"peer".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)

@@ -71,6 +71,12 @@ class Landmarker:
             center, side = turn(angle) @ ((low + high) / 2), max(high - low) * AROUND_LANDMARKS / AROUND_BOX
         return self.look(image, center, AROUND_BOX * side, angle)[2]
 
+    def both_sides(self, image, center, side, angle):
+        """The mean of the features and those of the mirror image."""
+        mirrored = np.ascontiguousarray(image[:, ::-1]), (image.shape[1] - 1 - center[0], center[1]), side, -angle
+        sides = self.features(image, center, side, angle), self.features(*mirrored)
+        return {number: (sides[0][number] + sides[1][number]) / 2 for number in MAPS}
+
 
 def turn(angle):
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -89,8 +95,8 @@ def cut(image, center, side, angle):
     return cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def genki(landmarker, folder, table):
-    """Names, labels and features of all pictures."""
+def genki(look, folder, table):
+    """Names, labels and features of all pictures, which `look` finds."""
     labels = [line.split()[0] == "1" for line in (folder / "labels.txt").read_text().splitlines() if line.strip()]
     names, found = [], []
     with open(table, newline="") as file:
@@ -105,7 +111,7 @@ def genki(landmarker, folder, table):
                 across = number("leye_x", "leye_y") - number("reye_x", "reye_y")
                 angle = np.arctan2(across[1], across[0])
             names.append(path.relative_to(folder).as_posix())
-            found.append(landmarker.features(image, center, side, angle))
+            found.append(look(image, center, side, angle))
     assert len(labels) == len(names), "a label for each row of the table"
     features = {number: np.array([maps[number] for maps in found], np.float32) for number in MAPS}
     return names, np.array(labels), features
@@ -160,7 +166,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "features.npz"
     if not kept.exists():
-        names, labels, features = genki(Landmarker(task), folder, table)
+        names, labels, features = genki(Landmarker(task).features, folder, table)
         np.savez(kept, names=names, labels=labels, **{str(number): values for number, values in features.items()})
     kept = np.load(kept)
     names = [str(name) for name in kept["names"]]

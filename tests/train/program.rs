@@ -213,7 +213,7 @@ fn errors_have_their_exit_codes_and_leave_nothing() {
         (format!("--data faces {out} --test-fraction 1"), 2, "from 0 to less than 1"),
         (format!("--data faces {out} --batch 0"), 2, "--batch"),
         (format!("--data faces {out} --boxes a.csv"), 2, "--boxes is only for --preset face"),
-        (format!("--data faces {out} --preset face --kinds 1"), 2, "--kinds is not for --preset face"),
+        (format!("--data faces {out} --preset face --hints a.csv"), 2, "--hints is not for --preset face"),
         (format!("cross-validate --data faces {out} --no-face faces"), 2, "--no-face is only for"),
         (format!("cross-validate --data faces {out} --preset face"), 2, "cross-validate is not for"),
         ("--data faces --device cuda:99 --out a.safetensors".into(), 2, "cuda:99"),
@@ -244,34 +244,40 @@ fn help_and_version() {
 }
 
 #[test]
-fn kinds_are_learnt_beside_smiles_and_forgotten() {
-    let folder = tempdir().unwrap();
-    for index in 0..20 {
-        let faces = [("smile/happy", true), ("no-smile/sad", false), ("no-smile/cross", false)];
-        for (name, smiling) in faces {
-            put(folder.path(), &format!("faces/{name}-{index}.jpg"), jpeg(index, smiling));
-        }
-    }
-    let train = format!("{TRAIN} --epochs 2");
-    succeeded(&run(folder.path(), &train));
-    let without = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
-    succeeded(&run(folder.path(), &format!("{train} --kinds 0.5")));
-    let with = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
-    assert_eq!(with.metadata.architecture, without.metadata.architecture);
-    assert_eq!(with.metadata.training["kinds"], 0.5);
+fn hints_are_learnt_beside_smiles_and_forgotten() {
+    let folder = faces(40);
+    let weights = || SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
     let kernel = |weights: &SmileWeights| {
         weights.tensors["0.conv.weight"].flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
+    let train = format!("{TRAIN} --epochs 2");
+    succeeded(&run(folder.path(), &train));
+    let without = weights();
+    fs::copy(folder.path().join("smile.safetensors"), folder.path().join("start.safetensors")).unwrap();
+    let rows = (0..40).map(|index| format!("smile/{index:03}.jpg,1,{index}\n"));
+    put(folder.path(), "hints.csv", format!("file,one,two\n{}", rows.collect::<String>()));
+
+    let arguments = format!("{train} --hints hints.csv --hint-weight 0.01");
+    let output = run(folder.path(), &arguments);
+    succeeded(&output);
+    assert!(errors(&output).contains("hints for 32 of 64 pictures"), "{}", errors(&output));
+    let with = weights();
+    assert_eq!(with.metadata.architecture, without.metadata.architecture);
+    let training = serde_json::to_value(&with.metadata.training).unwrap();
+    let facts = serde_json::json!({ "file": "hints.csv", "columns": 2, "pictures": 32, "weight": 0.01 });
+    assert_eq!(training["hints"], facts);
     assert_ne!(kernel(&with), kernel(&without));
 
-    fs::remove_dir_all(folder.path().join("faces/no-smile")).unwrap();
-    for index in 0..20 {
-        put(folder.path(), &format!("faces/no-smile/sad-{index}.jpg"), jpeg(index, false));
-    }
-    let two = errors(&run(folder.path(), &format!("{train} --kinds 0.5")));
-    assert!(two.contains("--kinds: the pictures' names tell of 2 kinds"), "{two}");
-    let both = run(folder.path(), &format!("{train} --kinds 0.5 --init smile.safetensors"));
-    assert_eq!(both.status.code(), Some(2));
+    succeeded(&run(folder.path(), &format!("{arguments} --init start.safetensors")));
+    assert_eq!(weights().metadata.architecture, without.metadata.architecture);
+
+    put(folder.path(), "foreign.csv", "file,one\nelsewhere.jpg,0.5\n");
+    let output = run(folder.path(), &arguments.replace("hints.csv", "foreign.csv"));
+    assert!(
+        errors(&output).contains("--hints: foreign.csv names none of the 64 pictures"),
+        "{}",
+        errors(&output)
+    );
 }
 
 #[test]

@@ -40,7 +40,6 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         seed: recipe.seed,
         epochs: recipe.epochs,
         interrupted_after: None,
-        kinds: None,
         loss: Loss::CrossEntropy,
         l2: recipe.l2,
         batch: recipe.batch,
@@ -50,6 +49,7 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         init: None,
         teachers: None,
         soft_labels: None,
+        hints: None,
         result,
     }
 }

@@ -24,7 +24,7 @@ const FIXED: [(&str, &str); 18] = [
     ("/training/split/validation_fraction", "--validation-fraction"),
     ("/training/seed", "--seed"),
     ("/training/loss", "--loss"),
-    ("/training/kinds", "--kinds"),
+    ("/training/hints", "--hints or --hint-weight"),
     ("/training/l2", "--l2"),
     ("/training/batch", "--batch"),
     ("/training/learning_rate", "--learning-rate"),

@@ -12,9 +12,9 @@ use serde_json::Value;
 use gstsmile::model::{Architecture, Classifier, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Kinds, Measured, Outcome, Parts, Recipe,
-    Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts, Teachers,
-    Trainer, View,
+    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, HintFacts, Hints, Measured, Outcome,
+    Parts, Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts,
+    Teachers, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -222,6 +222,14 @@ impl<'a> Session<'a> {
             pictures: *pictures,
             trust: arguments.trust,
         });
+        let hints = arguments.hints.as_ref();
+        let hints = hints.map(|path| hints_of(path, arguments.hint_weight, &training, &extra)).transpose()?;
+        record.hints = hints.as_ref().map(|(hints, pictures)| HintFacts {
+            file: hints.name.clone(),
+            columns: hints.columns(),
+            pictures: *pictures,
+            weight: arguments.hint_weight,
+        });
         metadata.training = record.to_metadata();
         let mut task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
         if let Some((labels, _)) = soft {
@@ -230,14 +238,15 @@ impl<'a> Session<'a> {
         if !teachers.is_empty() {
             task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
         }
-        if let Some(weight) = arguments.kinds {
-            let kinds = Kinds::of(&dataset.samples, weight)?;
-            recipe.architecture = kinds.widened(&recipe.architecture);
-            task = task.with_kinds(kinds);
+        let mut tensors = init.map(|weights| weights.tensors.clone());
+        if let Some((hints, _)) = hints {
+            recipe.architecture = hints.widened(&recipe.architecture);
+            tensors = init.map(|weights| hints.widen(weights)).transpose()?;
+            task = task.with_hints(hints);
         }
-        let trainer = match (arguments.resume && files.checkpoint.is_file(), init) {
+        let trainer = match (arguments.resume && files.checkpoint.is_file(), tensors) {
             (true, _) => files.resume(&metadata, recipe.epochs, task, device)?,
-            (false, Some(weights)) => Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?,
+            (false, Some(tensors)) => Trainer::from_tensors(recipe, task, tensors, device)?,
             (false, None) => Trainer::new(recipe, task, device)?,
         };
         let held_out = match part {
@@ -329,8 +338,8 @@ impl<'a> Session<'a> {
     fn measure(&mut self) -> Result<(Weights, Vec<f32>)> {
         let (part, held_out) = (self.part, &self.held_out);
         let mut weights = Weights { metadata: self.metadata.clone(), tensors: self.trainer.tensors()? };
-        if self.arguments.kinds.is_some() {
-            Kinds::forget(&mut weights)?;
+        if self.arguments.hints.is_some() {
+            Hints::forget(&mut weights)?;
         }
         let mut probabilities = Vec::new();
         if !held_out.is_empty() {
@@ -384,7 +393,6 @@ fn record(
         epochs: recipe.epochs,
         interrupted_after: None,
         loss: arguments.loss(),
-        kinds: arguments.kinds,
         l2: recipe.l2,
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,
@@ -393,6 +401,7 @@ fn record(
         init: None,
         teachers: None,
         soft_labels: None,
+        hints: None,
         result: None,
     }
 }
@@ -407,17 +416,35 @@ fn soft_labels(
     let fold = split.fold.map_or(0, |fold| fold.number);
     let path = PathBuf::from(path.to_string_lossy().replace("{fold}", &fold.to_string()));
     let labels = SoftLabels::read(&path)?;
-    let known = training.iter().chain(extra).filter(|sample| labels.of(sample).is_some()).count();
+    let known = count_known(("soft-labels", &path), training, extra, |sample| labels.of(sample).is_some())?;
+    Ok((labels, known))
+}
+
+/// The table of hints, and how many of the pictures to learn from it names.
+fn hints_of(path: &Path, weight: f64, training: &[&Sample], extra: &[&Sample]) -> Result<(Hints, usize)> {
+    let hints = Hints::read(path, weight)?;
+    let known = count_known(("hints", path), training, extra, |sample| hints.know(sample))?;
+    Ok((hints, known))
+}
+
+/// How many of the pictures to learn from a table names, which is an option's.
+fn count_known(
+    (option, path): (&str, &Path),
+    training: &[&Sample],
+    extra: &[&Sample],
+    know: impl Fn(&Sample) -> bool,
+) -> Result<usize> {
+    let known = training.iter().chain(extra).filter(|sample| know(sample)).count();
     let all = training.len() + extra.len();
     if known == 0 {
         return Err(Error::Mismatch(format!(
-            "--soft-labels: {} names none of the {all} pictures to learn from, the first of which is {}",
+            "--{option}: {} names none of the {all} pictures to learn from, the first of which is {}",
             path.display(),
             training.first().map_or("", |sample| &sample.name)
         )));
     }
-    eprintln!("soft labels for {known} of {all} pictures to learn from");
-    Ok((labels, known))
+    eprintln!("{} for {known} of {all} pictures to learn from", option.replace('-', " "));
+    Ok(known)
 }
 
 fn require_both_classes(dataset: &Dataset, parts: &Parts) -> Result<()> {
