@@ -92,6 +92,14 @@ launch() {
     gst-launch-1.0 videotestsrc num-buffers=3 ! video/x-raw,width=160,height=120 ! smilefilter "$@" ! fakesink 2>&1
 }
 
+# A device that is to end in one clear error with these words.
+fails_as() {
+    if launch "device=$1" >"$target/log"; then fail "device=$1 works without such a GPU"; fi
+    [ "$(grep -c 'ERROR: from element' "$target/log")" = 1 ] && grep -q "device \"$1\".*$2" "$target/log" ||
+        fail "device=$1 should fail with one clear error ($2): $(cat "$target/log")"
+    sed -n 's/^ERROR: from element [^ ]* //p' "$target/log"
+}
+
 check() {
     step "The plugin without CUDA's libraries"
     plugin=$target/release/libgstsmile.so
@@ -105,13 +113,21 @@ check() {
     for device in auto cpu; do
         launch "device=$device" >"$target/log" || fail "device=$device: $(cat "$target/log")"
     done
-    for device in cuda cuda:99; do
-        [ "$device" = cuda:99 ] || [ ! -e /dev/nvidiactl ] || continue
-        if launch "device=$device" >"$target/log"; then fail "device=$device works without such a GPU"; fi
-        [ "$(grep -c 'ERROR: from element' "$target/log")" = 1 ] && grep -q "device \"cuda:[0-9]*\"" "$target/log" ||
-            fail "device=$device should fail with one clear error: $(cat "$target/log")"
-        sed -n 's/^ERROR: from element [^ ]* //p' "$target/log"
+    [ -e /dev/nvidiactl ] || fails_as cuda:0 "there is no NVIDIA driver here"
+    fails_as cuda:99 ""
+    for gpus in 0 2; do
+        # Before the real driver, if there is one.
+        mkdir -p "$target/driver-$gpus"
+        ${CC:-cc} -shared -fPIC "-DGPUS=$gpus" .ci/cuda/driver.c -o "$target/driver-$gpus/libcuda.so.1"
     done
+    (
+        export LD_LIBRARY_PATH="$target/driver-0"
+        fails_as cuda:0 "finds no GPU"
+        export LD_LIBRARY_PATH="$target/driver-2"
+        fails_as cuda:2 "no such GPU here, of 2 counted from 0"
+        fails_as cuda:1 "no memory left"
+        launch device=auto >"$target/log" || fail "device=auto with a GPU that is full: $(cat "$target/log")"
+    )
     printf 'It needs no CUDA library, loads, and runs on the CPU.\n%s, %s bytes\n' "$plugin" "$(wc -c <"$plugin")"
 }
 

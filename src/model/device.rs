@@ -92,11 +92,11 @@ fn cuda(ordinal: usize) -> std::result::Result<Device, String> {
     if i32::try_from(ordinal).map_or(true, |ordinal| ordinal >= count) {
         return Err(format!("there is no such GPU here, of {count} counted from 0"));
     }
-    let device = Device::new_cuda_with_stream(ordinal).map_err(|error| {
-        format!(
-            "the GPU can't be used ({}); besides the driver it takes CUDA's libraries cublas, cublasLt and curand",
-            first_line(&error)
-        )
+    let device = Device::new_cuda_with_stream(ordinal).map_err(|error| match first_line(&error) {
+        reason if reason.contains("OUT_OF_MEMORY") => "the GPU has no memory left".into(),
+        reason => format!(
+            "the GPU can't be used ({reason}); besides the driver it takes CUDA's libraries cublas, cublasLt and curand"
+        ),
     })?;
     if let Ok(device) = device.as_cuda_device() {
         // SAFETY: everything is allocated, used and freed in the order of the one stream.
