@@ -33,7 +33,8 @@ find_toolkit() {
         fi
     done
     step "Fetching NVIDIA's compiler from PyPI into $target/toolkit"
-    have python3 || fail "there is neither a CUDA toolkit here nor python3 to fetch its compiler with; install one of them, or use --stub"
+    python3 -m pip --version >/dev/null 2>&1 ||
+        fail "there is neither a CUDA toolkit here nor pip (Debian: python3-pip) to fetch its compiler with; install one of them, or use --stub"
     rm -rf "$target/packages" "$target/toolkit"
     # Package names have no spaces.
     # shellcheck disable=SC2086

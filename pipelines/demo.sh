@@ -19,8 +19,8 @@ offline() {
     pipelines/files.sh tests/data "$PWD/target/demo"
 }
 
-install_missing
 require_rust
+install_missing
 build_plugin
 if [ "${1:-}" != --offline ] && has_display && has_camera; then
     step "Your webcam, until you close the window or press Ctrl-C"

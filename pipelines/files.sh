@@ -16,10 +16,11 @@ if [ ! -d "$input" ]; then
 fi
 
 mkdir -p "$output"
-for picture in "$input"/*.jpg "$input"/*.jpeg "$input"/*.png; do
-    [ -e "$picture" ] || continue
-    name=$(basename "$picture")
-    labelled="$output/${name%.*}.png"
-    gst-launch-1.0 -q filesrc location="$picture" ! decodebin ! videoconvert ! smilefilter "$@" ! videoconvert ! pngenc ! filesink location="$labelled"
+none=yes
+for picture in "$input"/*; do
+    case $picture in *.[jJ][pP][gG] | *.[jJ][pP][eE][gG] | *.[pP][nN][gG]) none=no ;; *) continue ;; esac
+    labelled="$output/$(basename "$picture").png"
+    gst-launch-1.0 -q filesrc location="$picture" ! decodebin ! videoconvert ! videoflip video-direction=auto ! smilefilter "$@" ! videoconvert ! pngenc ! filesink location="$labelled"
     echo "$labelled"
 done
+[ $none = no ] || { echo "Error: no JPEG or PNG in $input" >&2; exit 1; }

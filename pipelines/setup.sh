@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Sourced by demo.sh and tests/run.sh: installs what a build and a run need, and builds the plugin.
+# Sourced by demo.sh, build-cuda.sh and tests/run.sh: installs what a build and a run need, and builds the plugin.
 
 step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'Error: %s\n' "$*" >&2; exit 1; }
@@ -50,7 +50,7 @@ install_missing() {
     if have apt-get; then
         install_with apt-get "build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-x gstreamer1.0-gl"
     elif have dnf; then
-        install_with dnf "gcc pkgconf-pkg-config gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-base-tools gstreamer1-plugins-good"
+        install_with dnf "gcc gcc-c++ pkgconf-pkg-config gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-base-tools gstreamer1-plugins-good"
     elif have pacman; then
         install_with pacman "gcc pkgconf gstreamer gst-plugins-base gst-plugins-good"
     elif have brew; then
@@ -66,7 +66,11 @@ require_rust() {
     if ! have cargo && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
         PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
     fi
-    have cargo || fail "Rust is missing. Install it with its installer, rustup, or with your package manager (package rustup, then: rustup default stable), open a new terminal and start again."
+    have cargo || fail "Rust is missing. Install it with rustup (https://rustup.rs), open a new terminal and start again."
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(rustc --version | sed 's/^rustc \([0-9.]*\).*/\1/')
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+        fail "Rust $wanted or newer is needed, and this is $found. Update it with: rustup update (https://rustup.rs; distributions' packages are often too old)"
 }
 
 build_plugin() {

@@ -190,11 +190,71 @@ fn flags_of_buffers_stay_and_do_not_disturb() {
         assert!(bench.run(input).flags().contains(flags));
     }
     assert_eq!(bench.events(), [(FaceAppeared, 1), (SmileStarted, 1)], "the same face all the time");
-    let mut gap = at(&flat(&info, WHITE), 200);
-    gap.make_mut().set_flags(BufferFlags::GAP);
-    let output = bench.run(gap.clone());
-    assert!(output.flags().contains(BufferFlags::GAP) && bytes(&output) == bytes(&gap));
-    assert!(bench.events().is_empty());
+}
+
+#[test]
+fn a_repeated_picture_gets_the_last_answer_without_another_look() {
+    let info = info(I420, 320, 240);
+    for mode in ["sync", "async"] {
+        let properties = [("updates", "every-frame"), ("mode", mode)];
+        let mut bench = Bench::new(&common::always_smiling(), &properties).caps(&info);
+        let picture = flat(&info, WHITE);
+        bench.run(at(&picture, 0));
+        wait(|| count(&bench, "inferences") == 1);
+        bench.results();
+        let mut repeated = at(&picture, 33);
+        repeated.make_mut().set_flags(gst::BufferFlags::GAP);
+        let output = bench.run(repeated);
+        assert!(bytes(&output) != bytes(&picture), "{mode}: without a label");
+        assert!(!output.flags().contains(gst::BufferFlags::GAP), "{mode}: there is a label in it");
+        let results = bench.results();
+        assert!(results[0].faces[0].smiling && results[0].stale, "{mode}: {results:?}");
+        assert_eq!((count(&bench, "inferences"), count(&bench, "skipped")), (1, 0), "{mode}");
+    }
+}
+
+#[test]
+fn settings_for_the_next_start_do_not_disturb_this_one() {
+    let mut bench = Bench::new(&common::always_smiling(), &[("mode", "async"), ("updates", "every-frame")])
+        .caps(&info(I420, 64, 64));
+    bench.element.set_property_from_str("mode", "sync");
+    let larger = info(I420, 128, 96);
+    bench = bench.caps(&larger);
+    bench.run(flat(&larger, WHITE));
+    wait(|| count(&bench, "inferences") == 1);
+    // A device that isn't there is no reason against another model.
+    bench.element.set_property("device", "cuda:99");
+    let file = common::file(&common::never_smiling());
+    bench.element.set_property("model-file", file.to_str().unwrap());
+    let taken_over = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        bench.run(flat(&larger, WHITE));
+        bench.results().last().is_some_and(|results| !results.faces[0].smiling)
+    });
+    assert!(taken_over);
+    assert_eq!(
+        bench.bus.pop_filtered(&[gst::MessageType::Warning]).map(|message| format!("{message:?}")),
+        None
+    );
+}
+
+#[test]
+fn after_a_start_that_failed_files_are_only_read_by_the_next_one() {
+    common::init();
+    let element = gst::ElementFactory::make("smilefilter").property("device", "cpu").build().unwrap();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    for file in ["/no/such/file", "/nor/this/one"] {
+        element.set_property("model-file", file);
+        element.set_state(gst::State::Paused).expect_err("a start without weights");
+        element.set_state(gst::State::Null).unwrap();
+        assert_eq!(element.property::<String>("model-file"), file);
+        let message = bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]).unwrap();
+        assert!(
+            matches!(message.view(), gst::MessageView::Error(error) if error.error().message().contains(file))
+        );
+    }
+    element.set_bus(None);
 }
 
 #[test]
@@ -331,6 +391,8 @@ fn shake(mode: &str, changes: usize) {
          ! smilefilter name=filter mode={mode} device=cpu ! fakesink sync=false"
     ))
     .unwrap();
+    // Else all is forgotten that was said before the end.
+    pipeline.set_property("auto-flush-bus", false);
     let filter = pipeline.clone().downcast::<gst::Bin>().unwrap().by_name("filter").unwrap();
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
     let states = [gst::State::Null, gst::State::Ready, gst::State::Paused, gst::State::Playing];
@@ -338,7 +400,7 @@ fn shake(mode: &str, changes: usize) {
         let target = states[rng.random_range(0..4)];
         pipeline.set_state(target).unwrap();
         match rng.random_range(0..8) {
-            0 => filter.set_property_from_str("region", ["auto", "faces", "full"][rng.random_range(0..3)]),
+            0 => filter.set_property_from_str("region", ["auto", "faces", "roi"][rng.random_range(0..3)]),
             1 => filter.set_property_from_str("display", ["0", "box+label+bar+fps"][rng.random_range(0..2)]),
             2 => filter.set_property("model-file", ""),
             3 => filter.emit_by_name::<()>("reset", &[]),
@@ -359,6 +421,8 @@ fn shake(mode: &str, changes: usize) {
     let bad = [gst::MessageType::Error, gst::MessageType::Warning];
     assert_eq!(bus.pop_filtered(&bad).map(|message| format!("{message:?}")), None);
     let weak = filter.downgrade();
+    // Messages keep who has sent them.
+    bus.set_flushing(true);
     drop((filter, bus));
     drop(pipeline);
     // A load that was still going on holds the element for a moment.

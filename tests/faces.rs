@@ -49,6 +49,22 @@ fn bench(properties: &[(&str, &str)], info: &gst_video::VideoInfo) -> Bench {
 }
 
 #[test]
+fn of_two_faces_the_one_in_view_stays() {
+    let info = info(I420, 320, 240);
+    let mut bench = bench(&[("max-faces", "1")], &info);
+    let mut seen = |time, regions: &[Region]| {
+        bench.run(at(mark(flat(&info, MID_GREY), "face", regions), time));
+        bench.results().pop().unwrap().faces.iter().map(|face| face.id).collect::<Vec<_>>()
+    };
+    let (large, small) = ((20, 20, 100, 100), (180, 20, 92, 92));
+    assert_eq!(seen(0, &[large, small]), [1]);
+    // The large one is away for a moment, and isn't so much larger that it would come back.
+    assert_eq!(seen(33, &[small]), [2]);
+    assert_eq!(seen(66, &[large, small]), [2]);
+    assert_eq!(seen(99, &[large, small]), [2]);
+}
+
+#[test]
 fn regions_of_upstream_get_their_answers_and_no_twins() {
     for format in [I420, Nv12, Bgrx, Gray8] {
         let info = info(format, 320, 240);

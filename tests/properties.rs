@@ -319,13 +319,15 @@ fn labels_are_in_any_language_and_stay_where_they_make_no_sense() {
 #[test]
 fn frames_in_a_second_are_shown_in_the_other_corner() {
     let info = info(I420, 320, 240);
-    let bench = Bench::new(&common::always_smiling(), &[("display", "fps")]);
+    let bench = Bench::new(&common::always_smiling(), &[("display", "fps"), ("region", "roi")]);
     bench.draw_overlays_downstream();
     let mut bench = bench.caps(&info);
     let input = flat(&info, GREY);
     assert!(rectangles(&bench.run(input.clone())).is_empty(), "before the first second is over");
     run_until(&mut bench, &input, |_, output| !rectangles(output).is_empty());
-    let [(x, y, width, height)] = rectangles(&bench.run(input))[..] else { panic!("one plate") };
+    let [(x, y, width, height)] = rectangles(&bench.run(input.clone()))[..] else { panic!("one plate") };
+    bench.element.set_property("font-scale", 0.9);
+    assert_eq!(rectangles(&bench.run(input)).len(), 1, "other letters, the same number");
     assert!(x > 200 && x + width as i32 <= 320 && y >= 0 && height < 60, "{x} {y} {width} {height}");
 }
 

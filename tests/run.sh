@@ -33,7 +33,7 @@ step "The element as GStreamer sees it"
 gst-inspect-1.0 smilefilter
 
 pipelines/demo.sh --offline
-for file in target/demo/labelled.mkv target/demo/astronaut.png; do
+for file in target/demo/labelled.mkv target/demo/astronaut.jpg.png; do
     [ -s "$file" ] || fail "$file was not written"
 done
 

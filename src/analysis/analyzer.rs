@@ -72,7 +72,7 @@ impl Default for Settings {
     }
 }
 
-/// How much more than its area times score counts what was looked at before.
+/// How much more than its area times score counts what was looked at in the last picture.
 const KNOWN: f32 = 1.25;
 
 /// What was found at one place of a frame.
@@ -141,6 +141,8 @@ pub struct Analyzer {
     /// For each sighting that is a region of the request its index there.
     regions: Vec<usize>,
     chosen: Vec<Chosen>,
+    /// Those of the last picture.
+    chosen_before: Vec<Chosen>,
     faces: Vec<Face>,
 }
 
@@ -179,6 +181,7 @@ impl Analyzer {
             sightings: Vec::new(),
             regions: Vec::new(),
             chosen: Vec::new(),
+            chosen_before: Vec::new(),
             faces: Vec::new(),
         }
     }
@@ -349,6 +352,7 @@ impl Analyzer {
     /// Picks the faces that are worth a look.
     fn choose(&mut self, picture: &Picture) {
         let least = self.settings.least_height * picture.height as f32;
+        std::mem::swap(&mut self.chosen, &mut self.chosen_before);
         self.chosen.clear();
         for track in self.tracker.tracks() {
             let Some(sighting) = track.sighting else { continue };
@@ -359,7 +363,8 @@ impl Analyzer {
             if large && rect.within(picture.bounds()).is_some() {
                 let score = if self.regions.is_empty() { self.detections[sighting].score } else { 1.0 };
                 let rank = rect.width * rect.height * score;
-                let rank = if known { KNOWN * rank } else { rank };
+                let stays = self.chosen_before.iter().any(|before| before.id == track.id);
+                let rank = if stays { KNOWN * rank } else { rank };
                 self.chosen.push(Chosen { id: track.id, rank, rect, known });
             }
         }

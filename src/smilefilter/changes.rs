@@ -22,11 +22,17 @@ impl Known {
     /// Takes in a frame's faces, and lists what has changed with them: those lost first.
     pub fn update(&mut self, faces: &[Face]) -> Vec<Change> {
         let of = |face: &Face, event| Change { event, identity: face.id, probability: face.probability };
-        let lost = |id: u32| id > 0 && faces.iter().all(|face| face.id != id);
-        let lost = self.faces.iter().filter(|(id, _)| lost(*id));
-        let mut changes: Vec<Change> = lost
-            .map(|&(identity, _)| Change { event: Event::FaceLost, identity, probability: 0.0 })
-            .collect();
+        let lost = self.faces.iter().filter(|(id, _)| faces.iter().all(|face| face.id != *id));
+        let end = |&(identity, smiling): &(u32, bool)| {
+            let event = match (identity, smiling) {
+                // No face, which can't be lost.
+                (0, false) => return None,
+                (0, true) => Event::SmileEnded,
+                _ => Event::FaceLost,
+            };
+            Some(Change { event, identity, probability: 0.0 })
+        };
+        let mut changes: Vec<Change> = lost.filter_map(end).collect();
         for face in faces {
             let before = self.faces.iter().find(|(id, _)| *id == face.id).map(|(_, smiling)| *smiling);
             if before.is_none() && face.id > 0 {
@@ -95,5 +101,7 @@ mod tests {
         assert_eq!((known.smiling(), known.count()), (true, 0));
         assert_eq!(events(&mut known, &[(0, false)]), [(Event::SmileEnded, 0)]);
         assert_eq!(events(&mut known, &[]), []);
+        events(&mut known, &[(0, true)]);
+        assert_eq!(events(&mut known, &[]), [(Event::SmileEnded, 0)]);
     }
 }

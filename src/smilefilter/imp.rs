@@ -83,24 +83,71 @@ impl SmileFilter {
     /// What a frame needs to know, and what it is worked on with.
     fn begin(&self, buffer: &gst::BufferRef) -> Option<(Snapshot, Box<Streaming>)> {
         let settings = self.settings().frame.clone();
-        let segment = self.obj().segment();
-        let segment = segment.downcast_ref::<gst::ClockTime>();
-        let running_time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
+        let times = self.times(buffer);
+        let repeats = buffer.flags().contains(gst::BufferFlags::GAP);
         let qos = self.obj().property::<bool>("qos");
         self.stats.counts().frames += 1;
         let mut state = self.state();
         let shows_rate = settings.display.contains(super::Display::FPS);
         let rate = state.rate.tick(Instant::now()).filter(|_| shows_rate);
-        let late = state.is_late(running_time.filter(|_| qos));
+        let late = !repeats && state.is_late(times.running_time.filter(|_| qos));
         let frame = Snapshot {
             info: state.info.clone()?,
             settings,
             pool: state.pool.clone(),
             anew: !std::mem::replace(&mut state.running, true),
             late,
+            repeats,
+            times,
             rate,
         };
         Some((frame, state.streaming.take()?))
+    }
+
+    /// Loads the networks and gets ready for frames.
+    fn start_streaming(&self) -> Result<(), gst::ErrorMessage> {
+        let begun = Instant::now();
+        let swaps = Arc::new(Swaps::default());
+        // From here on, a change of the model is loaded aside; settings read after that miss none.
+        self.state().swaps = Some(swaps.clone());
+        let settings = self.settings().clone();
+        swaps.started(settings.clone());
+        let worker =
+            Worker::new(&settings, swaps.clone(), self.stats.clone()).map_err(|error| match error {
+                Error::Device { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
+                Error::Read { .. } => gst::error_msg!(
+                    gst::ResourceError::OpenRead,
+                    ("{error}; set model-file and face-model-file to weights files or leave them empty for \
+                     the built-in weights")
+                ),
+                error => gst::error_msg!(gst::ResourceError::Read, ("{error}")),
+            })?;
+        if !suits(worker.trained_on(), settings.frame.region) {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Settings,
+                (
+                    "The weights were trained on {:?}, and region is {:?}: expect more mistakes",
+                    worker.trained_on(),
+                    settings.frame.region
+                )
+            );
+        }
+        let engine = match settings.mode {
+            Mode::Sync => Engine::Sync(Box::new(worker)),
+            Mode::Async => Engine::Async(self.spawn(Box::new(worker)).map_err(|error| {
+                gst::error_msg!(gst::ResourceError::Failed, ("There is no thread for mode=async: {error}"))
+            })?),
+        };
+        let streaming = Some(Box::new(Streaming::new(engine)));
+        *self.state() = State { streaming, swaps: Some(swaps), ..State::default() };
+        let (device, reason) = {
+            let counts = self.stats.counts();
+            (counts.device.clone(), counts.device_reason.clone())
+        };
+        let took = begun.elapsed();
+        gst::info!(CAT, imp = self, "Ready on {device} ({reason}) after {took:?}, with {settings:?}");
+        Ok(())
     }
 
     /// Waits for frames that are still looked at.
@@ -260,46 +307,8 @@ impl BaseTransformImpl for SmileFilter {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let begun = Instant::now();
-        let swaps = Arc::new(Swaps::default());
-        // From here on, a change of the model is loaded aside; settings read after that miss none.
-        self.state().swaps = Some(swaps.clone());
-        let settings = self.settings().clone();
-        swaps.started(settings.clone());
-        let worker =
-            Worker::new(&settings, swaps.clone(), self.stats.clone()).map_err(|error| match error {
-                Error::Device { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
-                Error::Read { .. } => gst::error_msg!(
-                    gst::ResourceError::OpenRead,
-                    ("{error}; set model-file and face-model-file to weights files or leave them empty for \
-                     the built-in weights")
-                ),
-                error => gst::error_msg!(gst::ResourceError::Read, ("{error}")),
-            })?;
-        if !suits(worker.trained_on(), settings.frame.region) {
-            gst::warning!(
-                CAT,
-                imp = self,
-                "The weights were trained on {:?}, and region is {:?}: expect more mistakes",
-                worker.trained_on(),
-                settings.frame.region
-            );
-        }
-        let engine = match settings.mode {
-            Mode::Sync => Engine::Sync(Box::new(worker)),
-            Mode::Async => Engine::Async(self.spawn(Box::new(worker)).map_err(|error| {
-                gst::error_msg!(gst::ResourceError::Failed, ("There is no thread for mode=async: {error}"))
-            })?),
-        };
-        let streaming = Some(Box::new(Streaming::new(engine)));
-        *self.state() = State { streaming, swaps: Some(swaps), ..State::default() };
-        let (device, reason) = {
-            let counts = self.stats.counts();
-            (counts.device.clone(), counts.device_reason.clone())
-        };
-        let took = begun.elapsed();
-        gst::info!(CAT, imp = self, "Ready on {device} ({reason}) after {took:?}, with {settings:?}");
-        Ok(())
+        // What doesn't start isn't stopped either.
+        self.start_streaming().inspect_err(|_| self.state().swaps = None)
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
@@ -360,10 +369,10 @@ impl BaseTransformImpl for SmileFilter {
             gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             gst::loggable_error!(CAT, "{error}")
         })?;
-        let pool = match self.settings().mode {
-            Mode::Sync => None,
-            Mode::Async => Some(pool(incaps, &info).map_err(|error| gst::loggable_error!(CAT, "{error}"))?),
-        };
+        // The setting may be for the next start already.
+        let copies = self.state().streaming.as_ref().is_some_and(|streaming| streaming.copies());
+        let pool = copies.then(|| pool(incaps, &info)).transpose();
+        let pool = pool.map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
         let mut state = self.state();
         state.forget();
         state.info = Some(info);
@@ -413,7 +422,7 @@ impl BaseTransformImpl for SmileFilter {
     }
 
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if buffer.flags().contains(gst::BufferFlags::GAP) {
+        if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
             return Ok(gst::FlowSuccess::Ok);
         }
         let start = Instant::now();
@@ -431,6 +440,8 @@ impl BaseTransformImpl for SmileFilter {
             return Err(gst::FlowError::Error);
         }
         if let Err(error) = processed {
+            // What it had nothing to do with, the next frame has not either.
+            self.state().running &= !frame.anew;
             self.warn(&error);
         }
         if waits {

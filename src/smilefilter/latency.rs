@@ -1,11 +1,11 @@
-//! How much latency is reported, where frames take longer than they last.
+//! How much latency is reported, where frames take longer than they last or than sinks allow for.
 
 use std::time::Duration;
 
 /// A reported latency and what speaks for another.
 ///
 /// Renegotiation makes a live pipeline stutter, so a latency is reported only where frames take
-/// longer than they last, with room to spare; it goes up when a whole window says so, and down only
+/// longer than they last or than [`Latency::ALLOWED`], with room to spare; it goes up when a whole window says so, and down only
 /// when many windows in a row say that it is twice too much.
 #[derive(Debug, Default)]
 pub struct Latency {
@@ -18,6 +18,8 @@ pub struct Latency {
 }
 
 impl Latency {
+    /// What video sinks allow for processing without being told (their `processing-deadline`).
+    const ALLOWED: Duration = Duration::from_millis(15);
     /// Frames of a window.
     const WINDOW: u32 = 30;
     /// Windows in a row before the latency goes down.
@@ -38,7 +40,7 @@ impl Latency {
         }
         let time = self.longest[1];
         (self.longest, self.frames) = ([Duration::ZERO; 2], 0);
-        let need = if time > frame { time + time / 4 } else { Duration::ZERO };
+        let need = if time > frame.min(Self::ALLOWED) { time + time / 4 } else { Duration::ZERO };
         if time > self.reported && need > Duration::ZERO {
             self.report(need)
         } else if need < self.reported / 2 {
@@ -79,7 +81,9 @@ mod tests {
 
     #[test]
     fn frames_that_are_done_in_their_time_add_no_latency() {
-        assert_eq!(reports(&mut Latency::default(), &[1, 20, 33]), (vec![0, 0, 0], 0));
+        assert_eq!(reports(&mut Latency::default(), &[1, 10, 15]), (vec![0, 0, 0], 0));
+        // A sink would drop such frames, though there is time for them.
+        assert_eq!(reports(&mut Latency::default(), &[20]), (vec![25], 1));
     }
 
     #[test]

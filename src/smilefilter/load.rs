@@ -69,6 +69,7 @@ impl SmileFilter {
 
     fn load_now(&self, network: Network, number: u64, swaps: &Swaps) {
         let mut settings = self.settings().clone();
+        settings.device = swaps.device().cloned().unwrap_or(settings.device);
         let loaded = network.load(&settings);
         let file = std::mem::take(network.file(&mut settings));
         match loaded {

@@ -61,6 +61,10 @@ pub struct Snapshot {
     pub anew: bool,
     /// The frame is late.
     pub late: bool,
+    /// The frame's picture is that of the last one, as videorate and livesync mark it.
+    pub repeats: bool,
+    /// Its times, without faces.
+    pub times: Results,
     /// Frames in a second.
     pub rate: Option<u32>,
 }
@@ -74,6 +78,11 @@ impl Streaming {
             times: Results::default(),
             outcome: None,
         }
+    }
+
+    /// Whether frames are copied for another thread.
+    pub fn copies(&self) -> bool {
+        matches!(self.engine, Engine::Async(_))
     }
 }
 
@@ -107,7 +116,7 @@ impl SmileFilter {
         frame: &Snapshot,
         buffer: &mut gst::BufferRef,
     ) -> Result<(), glib::BoolError> {
-        streaming.times = self.times(buffer);
+        streaming.times.clone_from(&frame.times);
         frame::check_layout(buffer, &frame.info)?;
         self.look(streaming, frame, buffer)?;
         let Some(outcome) = &streaming.outcome else { return Ok(()) };
@@ -139,7 +148,7 @@ impl SmileFilter {
             search,
             regions: std::mem::take(regions),
             anew: frame.anew,
-            skip: frame.late,
+            skip: frame.late || frame.repeats,
         };
         if frame.late {
             self.stats().counts().skipped += 1;
@@ -170,7 +179,7 @@ impl SmileFilter {
                 if let Some(outcome) = outcome {
                     regions::assign(&mut outcome.faces, &task.regions);
                 }
-                if !frame.late {
+                if !task.skip {
                     self.hand_over(mailbox, frame, buffer, task)?;
                 }
             }
@@ -216,7 +225,7 @@ impl SmileFilter {
     }
 
     /// The times of a frame, without faces yet.
-    fn times(&self, buffer: &gst::BufferRef) -> Results {
+    pub fn times(&self, buffer: &gst::BufferRef) -> Results {
         let segment = self.obj().segment();
         let segment = segment.downcast_ref::<gst::ClockTime>();
         let pts = buffer.pts();
@@ -242,6 +251,8 @@ impl SmileFilter {
         let Some(composition) = overlay.composition(&outcome.faces, labels, style, *rate, info)? else {
             return Ok(());
         };
+        // There is something in it now.
+        buffer.unset_flags(gst::BufferFlags::GAP);
         if self.attaches() { attach(composition, buffer) } else { frame::blend(composition, buffer, info) }
     }
 

@@ -303,7 +303,7 @@ fn analysis_specs() -> Vec<glib::ParamSpec> {
         count(
             "max-faces",
             "Maximum faces",
-            "Of more faces, so many of the largest are looked at",
+            "How many faces are looked at, at most; the largest ones",
             default.max_faces,
         ),
         share(

@@ -1,7 +1,7 @@
 //! Networks that take the place of others between two frames.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::properties::Settings;
 use crate::analysis::locate::Locator;
@@ -62,7 +62,11 @@ impl Network {
 
 /// What has been loaded and waits for the next frame.
 #[derive(Default)]
-pub struct Swaps(Mutex<[Place; 2]>);
+pub struct Swaps {
+    places: Mutex<[Place; 2]>,
+    /// Where the network for smiles runs, once that is settled.
+    device: OnceLock<String>,
+}
 
 #[derive(Default)]
 struct Place {
@@ -75,7 +79,7 @@ struct Place {
 
 impl Swaps {
     fn places(&self) -> MutexGuard<'_, [Place; 2]> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes down what the element has started with.
@@ -83,6 +87,12 @@ impl Swaps {
         for network in [Network::Smile, Network::Face] {
             self.places()[network as usize].file = std::mem::take(network.file(&mut settings));
         }
+        let _ = self.device.set(settings.device);
+    }
+
+    /// The device that the element has started with; the setting may be for the next start already.
+    pub fn device(&self) -> Option<&String> {
+        self.device.get()
     }
 
     /// The file of the weights in use, empty for the built-in ones.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Labels pictures with YuNet's boxes: the table that `smile-train --preset face --boxes` learns from.
 
     label_faces.py PICTURES YUNET.onnx OUT.csv

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """How well other face detectors do on the frames of `smile-train eval --frames DIR`.
 
     locate_peers.py DIR [--yunet yunet.onnx] [--csv NAME=FOUND.csv]... [--json FILE.json]

@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use gst::prelude::*;
-use gstsmile::model::{Architecture, Block, Metadata, Weights};
-use gstsmile::smilefilter::{Event, Results, Updates};
+use gstsmile::model::{self, Architecture, Block, Metadata, Weights};
+use gstsmile::smilefilter::{Event, Region, Results, Updates};
 
 pub fn init() {
     static INIT: std::sync::Once = std::sync::Once::new();
@@ -72,9 +72,7 @@ pub struct Bench {
 impl Bench {
     pub fn new(weights: &Weights, properties: &[(&str, &str)]) -> Self {
         init();
-        let file = file(weights);
         let element = gst::ElementFactory::make("smilefilter")
-            .property("model-file", file.to_str().unwrap())
             .property("device", "cpu")
             .property_from_str("region", "center")
             .build()
@@ -82,6 +80,14 @@ impl Bench {
         for (name, value) in properties {
             element.set_property_from_str(name, value);
         }
+        // As if they had been trained on what they will see.
+        let mut weights = weights.clone();
+        weights.metadata.region = match element.property("region") {
+            Region::Center | Region::Full => model::Region::Full,
+            _ => model::Region::Faces,
+        };
+        let file = file(&weights);
+        element.set_property("model-file", file.to_str().unwrap());
         let bus = gst::Bus::new();
         element.set_bus(Some(&bus));
         let harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));

@@ -9,7 +9,7 @@ use gstsmile::train::Record;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::pictures::{jpeg, put, put_classes};
+use crate::pictures::{put, put_classes};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_smile-train");
 /// A network that learns the generated faces in seconds.

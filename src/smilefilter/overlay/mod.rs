@@ -131,6 +131,7 @@ impl Overlay {
             self.widths = [widest, width("100 %")];
             self.labels = labels.clone();
             self.looks.clear();
+            self.rate = None;
             self.shapes.clear();
             self.composition = None;
             self.canvas = Some(canvas);
