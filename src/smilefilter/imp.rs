@@ -8,7 +8,6 @@ use gst_base::subclass::prelude::*;
 
 use super::changes::Known;
 use super::latency::Latency;
-use super::load::Loads;
 use super::mailbox::Mailbox;
 use super::process::{Engine, Snapshot, Streaming, clock_time};
 use super::properties::{self, Settings};
@@ -58,7 +57,7 @@ pub struct SmileFilter {
     state: Mutex<State>,
     stats: Arc<Stats>,
     /// Since the first network that was exchanged.
-    pub loader: Mutex<Option<Mailbox<Loads, ()>>>,
+    pub loader: Mutex<Option<Mailbox<Arc<Swaps>, ()>>>,
 }
 
 impl SmileFilter {

@@ -9,27 +9,6 @@ use super::imp::{CAT, SmileFilter};
 use super::mailbox::Mailbox;
 use super::swap::{Network, Swaps};
 
-/// Networks that are to be loaded, with the numbers that they were asked for under.
-pub struct Loads {
-    pub swaps: Arc<Swaps>,
-    numbers: [Option<u64>; 2],
-}
-
-impl Loads {
-    /// One more network, besides the other one if that still waits.
-    pub fn new(swaps: Arc<Swaps>, network: Network, number: u64, waiting: Option<Self>) -> Self {
-        let same = waiting.filter(|waiting| Arc::ptr_eq(&waiting.swaps, &swaps));
-        let mut numbers = same.map_or([None; 2], |waiting| waiting.numbers);
-        numbers[network as usize] = Some(number);
-        Self { swaps, numbers }
-    }
-
-    pub fn numbers(&self) -> impl Iterator<Item = (Network, u64)> {
-        let number = |network| Some((network, self.numbers[network as usize]?));
-        [Network::Smile, Network::Face].into_iter().filter_map(number)
-    }
-}
-
 impl SmileFilter {
     /// Has a network loaded aside, for the next frame after that.
     pub fn load(&self, network: Network) {
@@ -46,19 +25,20 @@ impl SmileFilter {
                 }
             }
         }
-        let number = swaps.ask(network);
+        swaps.ask(network);
         if let Some(loader) = &*loader {
-            loader.put(|waiting| Loads::new(swaps, network, number, waiting));
+            // What waits there waits for the same networks, or those of a start before.
+            loader.put(|_| swaps);
         }
     }
 
     /// A thread that loads one network after the other, so that however often the files change, no more
     /// than one is on its way into memory.
-    fn start_loader(&self) -> std::io::Result<Mailbox<Loads, ()>> {
+    fn start_loader(&self) -> std::io::Result<Mailbox<Arc<Swaps>, ()>> {
         let (loads, fails) = (self.obj().downgrade(), self.obj().downgrade());
-        let work = move |wanted: Loads| {
-            for (network, number) in wanted.numbers() {
-                loads.upgrade()?.imp().load_now(network, number, &wanted.swaps);
+        let work = move |swaps: Arc<Swaps>| {
+            while let Some((network, number)) = swaps.next() {
+                loads.upgrade()?.imp().load_now(network, number, &swaps);
             }
             None
         };
@@ -101,22 +81,5 @@ impl SmileFilter {
             *file = in_use;
         }
         self.obj().notify(network.property());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_waits_is_replaced_by_its_own_kind_only() {
-        let swaps = Arc::new(Swaps::default());
-        let loads = Loads::new(swaps.clone(), Network::Smile, 1, None);
-        let loads = Loads::new(swaps.clone(), Network::Face, 1, Some(loads));
-        let loads = Loads::new(swaps, Network::Smile, 2, Some(loads));
-        assert_eq!(loads.numbers().collect::<Vec<_>>(), [(Network::Smile, 2), (Network::Face, 1)]);
-        // After another start, what the element asked for before is void.
-        let loads = Loads::new(Arc::default(), Network::Smile, 1, Some(loads));
-        assert_eq!(loads.numbers().collect::<Vec<_>>(), [(Network::Smile, 1)]);
     }
 }

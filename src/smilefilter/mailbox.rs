@@ -217,7 +217,8 @@ mod tests {
         let mailbox = Mailbox::new("test", move |()| Some(nice()), |_| {}).unwrap();
         mailbox.put(|_| ());
         mailbox.drain();
-        assert!(mailbox.take().unwrap() >= nice() + 5);
+        // The tests may run with low priority themselves.
+        assert!(mailbox.take().unwrap() >= (nice() + 5).min(9));
     }
 
     #[test]

@@ -462,7 +462,8 @@ mod tests {
             let (element, bus, mut harness) = started(mode);
             element.set_property_from_str("region", "center");
             let swaps = element.imp().state().swaps.clone().unwrap();
-            let number = swaps.ask(Network::Smile);
+            swaps.ask(Network::Smile);
+            let (_, number) = swaps.next().unwrap();
             swaps.deliver(Network::Smile, number, String::new(), Loaded::Smile(failing_after(1)));
             for time in 0..20 {
                 let pushed = harness.push(frame(Duration::from_millis(33 * time)));

@@ -72,6 +72,8 @@ pub struct Swaps {
 struct Place {
     /// How many networks were asked for; only the last one counts.
     asked: u64,
+    /// Nobody has begun to load it.
+    waits: bool,
     loaded: Option<Loaded>,
     /// Of the weights in use, or of those that lie ready.
     file: String,
@@ -100,12 +102,19 @@ impl Swaps {
         self.places()[network as usize].file.clone()
     }
 
-    /// Announces that another network will come, and gives the number to deliver it with.
-    pub fn ask(&self, network: Network) -> u64 {
+    /// Asks for another network, in the place of one that was asked for before.
+    pub fn ask(&self, network: Network) {
         let place = &mut self.places()[network as usize];
         place.asked += 1;
-        place.loaded = None;
-        place.asked
+        (place.waits, place.loaded) = (true, None);
+    }
+
+    /// A network that is to be loaded next, and the number to deliver it with.
+    pub fn next(&self) -> Option<(Network, u64)> {
+        let mut places = self.places();
+        let waits = |network: &Network| std::mem::take(&mut places[*network as usize].waits);
+        let network = [Network::Smile, Network::Face].into_iter().find(waits)?;
+        Some((network, places[network as usize].asked))
     }
 
     /// Whether no other network was asked for since.
@@ -124,5 +133,19 @@ impl Swaps {
     /// Takes what lies ready.
     pub fn take(&self) -> impl Iterator<Item = Loaded> {
         self.places().each_mut().map(|place| place.loaded.take()).into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_network_is_loaded_once_for_all_who_asked() {
+        let swaps = Swaps::default();
+        [Network::Smile, Network::Face, Network::Smile].map(|network| swaps.ask(network));
+        let waiting: Vec<_> = std::iter::from_fn(|| swaps.next()).collect();
+        assert_eq!(waiting, [(Network::Smile, 2), (Network::Face, 1)]);
+        assert!(swaps.is_wanted(Network::Smile, 2) && !swaps.is_wanted(Network::Smile, 1));
     }
 }

@@ -4,8 +4,8 @@
     soft_labels.py FACE_LANDMARKER.task GENKI FACES.csv OUT [PREDICTIONS.csv]
 
 The network is MediaPipe's face landmarker (Kartynnik et al. 2019; the model file is Google's, Apache 2.0). Two of its
-inner maps, of a face as located by FACES.csv and then by its own landmarks, go into a logistic regression each (of the
-larger one the first 400 principal components); the answer is the mean of both logits.
+inner maps, of a face as located by FACES.csv and then by its own landmarks, each the mean for picture and mirror image, go
+into a logistic regression each (of the larger one the first 64 principal components); the answer is the mean of both logits.
 
 What a picture is called never comes from a regression that has seen its label: within those to learn from, each
 quarter is answered for by the other three. PREDICTIONS.csv says what is not to be learnt from. One that
@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 # The maps by their numbers in the model file: the side of the grid they are averaged to, the principal components
 # (none: as they are) and the regression's C.
-MAPS = {470: (2, None, 0.03), 433: (4, 400, 3.0)}
+MAPS = {470: (2, None, 0.03), 433: (4, 64, 1.0)}
 SIDE = 256
 EYES = (33, 263)
 # How much more than a detector's box the network wants to see, and than its own landmarks.
@@ -166,7 +166,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "features.npz"
     if not kept.exists():
-        names, labels, features = genki(Landmarker(task).features, folder, table)
+        names, labels, features = genki(Landmarker(task).both_sides, folder, table)
         np.savez(kept, names=names, labels=labels, **{str(number): values for number, values in features.items()})
     kept = np.load(kept)
     names = [str(name) for name in kept["names"]]
