@@ -9,7 +9,6 @@ mod error;
 mod evaluation;
 mod face;
 mod fit;
-mod hints;
 mod layout;
 mod locate;
 mod loss;
@@ -34,13 +33,12 @@ pub use face::{
     Face, FaceData, FaceFiles, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally,
 };
 pub use fit::{EpochResult, Examples, Observer, Outcome, Progress, Task, Trainer};
-pub use hints::Hints;
 pub use layout::Layout;
 pub use locate::{Located, Pictures, table as faces_table};
 pub use metrics::{CLASSES, Confusion, area_under_curve, best_temperature, calibration_error, wilson};
 pub use output::{beside, check_file, check_folder, write};
 pub use recipe::{Loss, Preset, Recipe, Schedule};
-pub use record::{DataFacts, HeldOut, HintFacts, Measured, Record, SoftFacts, SplitFacts, TeacherFacts};
+pub use record::{DataFacts, HeldOut, Measured, Record, SoftFacts, SplitFacts, TeacherFacts};
 pub use smile::{Smiles, predict};
 pub use soft_labels::SoftLabels;
 pub use split::{Fold, Parts, Split};

@@ -43,8 +43,6 @@ pub struct Record {
     pub teachers: Option<TeacherFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_labels: Option<SoftFacts>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hints: Option<HintFacts>,
     #[serde(flatten)]
     pub result: Option<Measured>,
 }
@@ -57,17 +55,6 @@ pub struct SoftFacts {
     pub pictures: usize,
     /// Share of their labels that it replaced.
     pub trust: f64,
-}
-
-/// A table of numbers that the network learnt to guess, too.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HintFacts {
-    pub file: String,
-    pub columns: usize,
-    /// Of those to learn from, how many it names.
-    pub pictures: usize,
-    /// In the loss.
-    pub weight: f64,
 }
 
 /// The networks whose answers another one learnt from.

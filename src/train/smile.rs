@@ -10,7 +10,6 @@ use rayon::prelude::*;
 use super::dataset::Sample;
 use super::error::Result;
 use super::fit::Task;
-use super::hints::{Hints, WantedHints};
 use super::recipe::Loss;
 use super::soft_labels::SoftLabels;
 use super::teachers::Teachers;
@@ -24,13 +23,12 @@ pub struct Smiles {
     doubt: f32,
     soft_labels: Option<(SoftLabels, f32)>,
     teachers: Option<(Teachers, f32)>,
-    hints: Option<Hints>,
 }
 
 impl Smiles {
     /// For networks that `metadata` describes.
     pub fn new(loss: Loss, metadata: Metadata) -> Self {
-        Self { loss, metadata, doubt: 0.0, soft_labels: None, teachers: None, hints: None }
+        Self { loss, metadata, doubt: 0.0, soft_labels: None, teachers: None }
     }
 
     /// Takes the share `doubt` of each label back in training and gives one half instead, since
@@ -49,11 +47,6 @@ impl Smiles {
     /// for both sides, Beyer et al. 2022).
     pub fn with_teachers(self, teachers: Teachers, trust: f32) -> Self {
         Self { teachers: Some((teachers, trust)), ..self }
-    }
-
-    /// Has the network guess hints, too; it must have their outputs.
-    pub fn with_hints(self, hints: Hints) -> Self {
-        Self { hints: Some(hints), ..self }
     }
 
     /// What a picture counts as in training, before teachers have looked at it.
@@ -82,7 +75,6 @@ pub struct Wanted {
     probabilities: Tensor,
     /// The labels.
     smiling: Vec<bool>,
-    hints: Option<WantedHints>,
 }
 
 impl Task for Smiles {
@@ -114,20 +106,15 @@ impl Task for Smiles {
         let bytes = pictures.iter().flat_map(|picture| picture.iter());
         let values: Vec<f32> = bytes.map(|&byte| f32::from(byte) * scale + offset).collect();
         let probabilities = Tensor::from_vec(wanted, samples.len(), device)?;
-        let hints = self.hints.as_ref().filter(|_| training);
-        let hints = hints.map(|hints| hints.wanted(samples, device)).transpose()?;
         Ok((
             Tensor::from_vec(values, (samples.len(), channels, height, width), device)?,
-            Wanted { probabilities, smiling: samples.iter().map(|sample| sample.smiling).collect(), hints },
+            Wanted { probabilities, smiling: samples.iter().map(|sample| sample.smiling).collect() },
         ))
     }
 
     fn judge(&self, answers: &[Tensor], wanted: &Wanted) -> Result<(Tensor, usize)> {
         let logits = answers[0].narrow(1, 0, 1)?.squeeze(1)?;
-        let mut loss = self.loss.mean(&logits, &wanted.probabilities)?;
-        if let (Some(hints), Some(wanted)) = (&self.hints, &wanted.hints) {
-            loss = (loss + hints.loss(&answers[0], wanted)?)?;
-        }
+        let loss = self.loss.mean(&logits, &wanted.probabilities)?;
         let logits = logits.to_vec1::<f32>()?;
         let right =
             logits.iter().zip(&wanted.smiling).filter(|(logit, smiling)| (**logit >= 0.0) == **smiling);

@@ -213,7 +213,11 @@ fn errors_have_their_exit_codes_and_leave_nothing() {
         (format!("--data faces {out} --test-fraction 1"), 2, "from 0 to less than 1"),
         (format!("--data faces {out} --batch 0"), 2, "--batch"),
         (format!("--data faces {out} --boxes a.csv"), 2, "--boxes is only for --preset face"),
-        (format!("--data faces {out} --preset face --hints a.csv"), 2, "--hints is not for --preset face"),
+        (
+            format!("--data faces {out} --preset face --soft-labels a.csv"),
+            2,
+            "--soft-labels is not for --preset face",
+        ),
         (format!("cross-validate --data faces {out} --no-face faces"), 2, "--no-face is only for"),
         (format!("cross-validate --data faces {out} --preset face"), 2, "cross-validate is not for"),
         ("--data faces --device cuda:99 --out a.safetensors".into(), 2, "cuda:99"),
@@ -241,43 +245,6 @@ fn help_and_version() {
         assert!(help.contains(part), "{part}");
     }
     assert!(succeeded(&run(folder.path(), "--version")).contains(env!("CARGO_PKG_VERSION")));
-}
-
-#[test]
-fn hints_are_learnt_beside_smiles_and_forgotten() {
-    let folder = faces(40);
-    let weights = || SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
-    let kernel = |weights: &SmileWeights| {
-        weights.tensors["0.conv.weight"].flatten_all().unwrap().to_vec1::<f32>().unwrap()
-    };
-    let train = format!("{TRAIN} --epochs 2");
-    succeeded(&run(folder.path(), &train));
-    let without = weights();
-    fs::copy(folder.path().join("smile.safetensors"), folder.path().join("start.safetensors")).unwrap();
-    let rows = (0..40).map(|index| format!("smile/{index:03}.jpg,1,{index}\n"));
-    put(folder.path(), "hints.csv", format!("file,one,two\n{}", rows.collect::<String>()));
-
-    let arguments = format!("{train} --hints hints.csv --hint-weight 0.01");
-    let output = run(folder.path(), &arguments);
-    succeeded(&output);
-    assert!(errors(&output).contains("hints for 32 of 64 pictures"), "{}", errors(&output));
-    let with = weights();
-    assert_eq!(with.metadata.architecture, without.metadata.architecture);
-    let training = serde_json::to_value(&with.metadata.training).unwrap();
-    let facts = serde_json::json!({ "file": "hints.csv", "columns": 2, "pictures": 32, "weight": 0.01 });
-    assert_eq!(training["hints"], facts);
-    assert_ne!(kernel(&with), kernel(&without));
-
-    succeeded(&run(folder.path(), &format!("{arguments} --init start.safetensors")));
-    assert_eq!(weights().metadata.architecture, without.metadata.architecture);
-
-    put(folder.path(), "foreign.csv", "file,one\nelsewhere.jpg,0.5\n");
-    let output = run(folder.path(), &arguments.replace("hints.csv", "foreign.csv"));
-    assert!(
-        errors(&output).contains("--hints: foreign.csv names none of the 64 pictures"),
-        "{}",
-        errors(&output)
-    );
 }
 
 #[test]

@@ -49,7 +49,6 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         init: None,
         teachers: None,
         soft_labels: None,
-        hints: None,
         result,
     }
 }

@@ -133,13 +133,6 @@ pub struct TrainArguments {
     /// What training makes small
     #[arg(long, value_enum, help_heading = "Training")]
     pub loss: Option<Loss>,
-    /// Table of numbers to guess for each picture beside its label, such as a larger network's features: a
-    /// column `file` and one for each number, of mean 0 and a deviation of at most 1
-    #[arg(long, value_name = "FILE.csv", help_heading = "Training")]
-    pub hints: Option<PathBuf>,
-    /// What guessing them counts in the loss
-    #[arg(long, value_name = "X", default_value = "1", value_parser = rate, help_heading = "Training")]
-    pub hint_weight: f64,
     /// Strength of L2 regularisation of all kernels
     #[arg(long, value_name = "X", value_parser = strength, help_heading = "Training")]
     pub l2: Option<f64>,
@@ -361,7 +354,6 @@ impl TrainArguments {
                 ("--teachers", self.teachers > 0),
                 ("--soft-labels", self.soft_labels.is_some()),
                 ("--loss", self.loss.is_some()),
-                ("--hints", self.hints.is_some()),
                 ("--temperature", self.temperature.is_some()),
                 ("--report", self.report.is_some()),
             ],

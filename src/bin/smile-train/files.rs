@@ -9,7 +9,7 @@ use gstsmile::model::Describe;
 use gstsmile::train::{self, Error, Result, Task, Trainer};
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 18] = [
+const FIXED: [(&str, &str); 17] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
@@ -24,7 +24,6 @@ const FIXED: [(&str, &str); 18] = [
     ("/training/split/validation_fraction", "--validation-fraction"),
     ("/training/seed", "--seed"),
     ("/training/loss", "--loss"),
-    ("/training/hints", "--hints or --hint-weight"),
     ("/training/l2", "--l2"),
     ("/training/batch", "--batch"),
     ("/training/learning_rate", "--learning-rate"),

@@ -12,9 +12,8 @@ use serde_json::Value;
 use gstsmile::model::{Architecture, Classifier, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, HintFacts, Hints, Measured, Outcome,
-    Parts, Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts,
-    Teachers, Trainer, View,
+    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Recipe, Record,
+    Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts, Teachers, Trainer, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -161,6 +160,7 @@ impl Material {
         let init = init.collect::<Result<_>>()?;
         let mut metadata = Metadata::new(recipe.architecture);
         (metadata.region, metadata.margin) = arguments.region();
+        metadata.second_look = arguments.preset.second_look();
         metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
         let locator = match metadata.region {
             Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
@@ -201,7 +201,7 @@ impl<'a> Session<'a> {
     fn new(
         arguments: &'a TrainArguments,
         material: &'a Material,
-        Start { mut recipe, init, teachers, taught }: Start,
+        Start { recipe, init, teachers, taught }: Start,
         (split, part): (Split, HeldOut),
         files: Files,
     ) -> Result<Self> {
@@ -222,14 +222,6 @@ impl<'a> Session<'a> {
             pictures: *pictures,
             trust: arguments.trust,
         });
-        let hints = arguments.hints.as_ref();
-        let hints = hints.map(|path| hints_of(path, arguments.hint_weight, &training, &extra)).transpose()?;
-        record.hints = hints.as_ref().map(|(hints, pictures)| HintFacts {
-            file: hints.name.clone(),
-            columns: hints.columns(),
-            pictures: *pictures,
-            weight: arguments.hint_weight,
-        });
         metadata.training = record.to_metadata();
         let mut task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
         if let Some((labels, _)) = soft {
@@ -238,15 +230,9 @@ impl<'a> Session<'a> {
         if !teachers.is_empty() {
             task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
         }
-        let mut tensors = init.map(|weights| weights.tensors.clone());
-        if let Some((hints, _)) = hints {
-            recipe.architecture = hints.widened(&recipe.architecture);
-            tensors = init.map(|weights| hints.widen(weights)).transpose()?;
-            task = task.with_hints(hints);
-        }
-        let trainer = match (arguments.resume && files.checkpoint.is_file(), tensors) {
+        let trainer = match (arguments.resume && files.checkpoint.is_file(), init) {
             (true, _) => files.resume(&metadata, recipe.epochs, task, device)?,
-            (false, Some(tensors)) => Trainer::from_tensors(recipe, task, tensors, device)?,
+            (false, Some(weights)) => Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?,
             (false, None) => Trainer::new(recipe, task, device)?,
         };
         let held_out = match part {
@@ -338,9 +324,6 @@ impl<'a> Session<'a> {
     fn measure(&mut self) -> Result<(Weights, Vec<f32>)> {
         let (part, held_out) = (self.part, &self.held_out);
         let mut weights = Weights { metadata: self.metadata.clone(), tensors: self.trainer.tensors()? };
-        if self.arguments.hints.is_some() {
-            Hints::forget(&mut weights)?;
-        }
         let mut probabilities = Vec::new();
         if !held_out.is_empty() {
             let predict = |weights: &Weights| -> Result<Vec<f32>> {
@@ -401,7 +384,6 @@ fn record(
         init: None,
         teachers: None,
         soft_labels: None,
-        hints: None,
         result: None,
     }
 }
@@ -416,35 +398,17 @@ fn soft_labels(
     let fold = split.fold.map_or(0, |fold| fold.number);
     let path = PathBuf::from(path.to_string_lossy().replace("{fold}", &fold.to_string()));
     let labels = SoftLabels::read(&path)?;
-    let known = count_known(("soft-labels", &path), training, extra, |sample| labels.of(sample).is_some())?;
-    Ok((labels, known))
-}
-
-/// The table of hints, and how many of the pictures to learn from it names.
-fn hints_of(path: &Path, weight: f64, training: &[&Sample], extra: &[&Sample]) -> Result<(Hints, usize)> {
-    let hints = Hints::read(path, weight)?;
-    let known = count_known(("hints", path), training, extra, |sample| hints.know(sample))?;
-    Ok((hints, known))
-}
-
-/// How many of the pictures to learn from a table names, which is an option's.
-fn count_known(
-    (option, path): (&str, &Path),
-    training: &[&Sample],
-    extra: &[&Sample],
-    know: impl Fn(&Sample) -> bool,
-) -> Result<usize> {
-    let known = training.iter().chain(extra).filter(|sample| know(sample)).count();
+    let known = training.iter().chain(extra).filter(|sample| labels.of(sample).is_some()).count();
     let all = training.len() + extra.len();
     if known == 0 {
         return Err(Error::Mismatch(format!(
-            "--{option}: {} names none of the {all} pictures to learn from, the first of which is {}",
+            "--soft-labels: {} names none of the {all} pictures to learn from, the first of which is {}",
             path.display(),
             training.first().map_or("", |sample| &sample.name)
         )));
     }
-    eprintln!("{} for {known} of {all} pictures to learn from", option.replace('-', " "));
-    Ok(known)
+    eprintln!("soft labels for {known} of {all} pictures to learn from");
+    Ok((labels, known))
 }
 
 fn require_both_classes(dataset: &Dataset, parts: &Parts) -> Result<()> {
