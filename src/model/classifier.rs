@@ -23,16 +23,6 @@ pub struct Classifier {
     backend: Backend,
     reason: String,
     failure: Option<Error>,
-    again: Again,
-}
-
-/// Room for a second look.
-#[derive(Default)]
-struct Again {
-    /// Which pictures are looked at again.
-    which: Vec<usize>,
-    pictures: Vec<u8>,
-    logits: Vec<f32>,
 }
 
 /// What classifiers with the same weights on the same device share.
@@ -121,7 +111,7 @@ impl Classifier {
 
     fn of(parts: Arc<Parts>) -> Self {
         let backend = parts.prototype.clone();
-        Self { parts, backend, reason: String::new(), failure: None, again: Again::default() }
+        Self { parts, backend, reason: String::new(), failure: None }
     }
 
     /// Where the network runs: `cpu` or `cuda:N`.
@@ -163,78 +153,29 @@ impl Classifier {
     /// # Panics
     /// If `pictures` is not a whole number of pictures.
     pub fn probabilities(&mut self, pictures: &[u8], probabilities: &mut Vec<f32>) -> Result<()> {
-        let Metadata { ref architecture, temperature, second_look, .. } = self.parts.metadata;
-        let len = architecture.input_len();
+        let metadata = &self.parts.metadata;
+        let len = metadata.architecture.input_len();
         assert_eq!(pictures.len() % len, 0, "part of a picture");
         probabilities.clear();
         if pictures.is_empty() {
             return Ok(());
         }
         probabilities.resize(pictures.len() / len, 0.0);
-        let mut again = std::mem::take(&mut self.again);
-        if second_look == 0.0 {
-            self.run(pictures, probabilities);
-        } else {
-            self.look_twice(pictures, probabilities, &mut again);
-        }
-        self.again = again;
-        for value in probabilities {
-            *value = sigmoid(*value / temperature);
-        }
-        Ok(())
-    }
-
-    /// The logits of pictures, where in doubt of their mirror images, too.
-    fn look_twice(&mut self, pictures: &[u8], logits: &mut [f32], again: &mut Again) {
-        let Metadata { ref architecture, second_look, .. } = self.parts.metadata;
-        let [len, width] = [architecture.input_len(), architecture.input[2]];
-        let Again { which, pictures: mirrored, logits: second } = again;
-        let in_doubt = |logit: f32| logit.abs() < second_look;
-        which.clear();
-        mirrored.clear();
-        mirrored.reserve(pictures.len());
-        let mirror = |index: &usize| pictures[index * len..][..len].chunks_exact(width);
-        if let Backend::Gpu { .. } = self.backend {
-            // Both looks at once: one way there and back, and a larger batch costs a GPU little.
-            which.extend(0..logits.len());
-            mirrored.extend_from_slice(pictures);
-            mirrored.extend(which.iter().flat_map(mirror).flat_map(|row| row.iter().rev()));
-            second.resize(2 * logits.len(), 0.0);
-            self.run(mirrored, second);
-            logits.copy_from_slice(&second[..logits.len()]);
-            second.drain(..logits.len());
-        } else {
-            self.run(pictures, logits);
-            which.reserve(logits.len());
-            which.extend((0..logits.len()).filter(|&index| in_doubt(logits[index])));
-            mirrored.extend(which.iter().flat_map(mirror).flat_map(|row| row.iter().rev()));
-            second.reserve(logits.len());
-            second.resize(which.len(), 0.0);
-            self.run(mirrored, second);
-        }
-        for (&index, second) in which.iter().zip(second) {
-            if in_doubt(logits[index]) {
-                logits[index] = (logits[index] + *second) / 2.0;
-            }
-        }
-    }
-
-    /// The logits of pictures, wherever they can be had.
-    fn run(&mut self, pictures: &[u8], logits: &mut [f32]) {
-        if logits.is_empty() {
-            return;
-        }
         match &mut self.backend {
-            Backend::Cpu(engine) => engine.run(pictures, logits),
+            Backend::Cpu(engine) => engine.run(pictures, probabilities),
             Backend::Gpu { runner, spare } => {
-                if let Err(error) = runner.logits(pictures, logits) {
-                    spare.run(pictures, logits);
+                if let Err(error) = runner.logits(pictures, probabilities) {
+                    spare.run(pictures, probabilities);
                     self.reason = format!("{} has failed: {error}", runner.device());
                     self.failure = Some(error);
                     self.backend = Backend::Cpu(spare.clone());
                 }
             }
         }
+        for value in probabilities {
+            *value = sigmoid(*value / metadata.temperature);
+        }
+        Ok(())
     }
 
     /// Runs once, so that neither broken weights nor a slow first run show up later.
@@ -319,18 +260,14 @@ impl Runner for Failing {
 /// A classifier on a GPU that fails after so many runs.
 #[cfg(test)]
 pub fn failing_after(runs: usize) -> Classifier {
-    Classifier::of(Arc::new(gpu_of(&SmileWeights::embedded().unwrap(), runs)))
-}
-
-#[cfg(test)]
-fn gpu_of(weights: &SmileWeights, runs: usize) -> Parts {
+    let weights = SmileWeights::embedded().unwrap();
     let metadata = weights.metadata.clone();
     let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, &Device::Cpu);
     let network = Network::new(&metadata.architecture, &tensors).unwrap();
     let candle = Candle { network, device: Device::Cpu, metadata: metadata.clone() };
     let runner: Arc<dyn Runner> = Arc::new(Batches::new(Failing(candle, runs.into())));
-    let spare = Box::new(cpu(weights, Isa::best()).unwrap());
-    Parts { metadata, prototype: Backend::Gpu { runner, spare } }
+    let spare = Box::new(cpu(&weights, Isa::best()).unwrap());
+    Classifier::of(Arc::new(Parts { metadata, prototype: Backend::Gpu { runner, spare } }))
 }
 
 #[cfg(test)]
@@ -347,38 +284,6 @@ mod tests {
         let [of_file, again] =
             [0; 2].map(|_| Classifier::shared(Some(file.path()), DeviceChoice::Cpu).unwrap());
         assert!(Arc::ptr_eq(&of_file.parts, &again.parts) && !Arc::ptr_eq(&one.parts, &again.parts));
-    }
-
-    #[test]
-    fn pictures_in_doubt_are_looked_at_in_the_mirror_too() {
-        use candle_core::Tensor;
-
-        use crate::model::{Architecture, Block};
-        // The logit is the left column's brightness less one half.
-        let architecture = Architecture {
-            input: [3, 8, 8],
-            blocks: vec![Block::Flatten, Block::Dense { units: 1, relu: false }],
-        };
-        let left = |index| if index % 8 == 0 { 1.0 / 24.0 } else { 0.0 };
-        let kernel =
-            Tensor::from_vec((0..192).map(left).collect::<Vec<f32>>(), (1, 192), &Device::Cpu).unwrap();
-        let bias = Tensor::new(&[-0.5f32], &Device::Cpu).unwrap();
-        let metadata = Metadata { second_look: 0.3, ..Metadata::new(architecture) };
-        let tensors = [("1.weight".into(), kernel), ("1.bias".into(), bias)].into();
-        let weights = SmileWeights { metadata, tensors };
-        // Its left and its right column; nothing between.
-        let picture = |left: u8, right: u8| [left, 0, 0, 0, 0, 0, 0, right].repeat(24);
-        let pictures = [picture(230, 0), picture(255, 0), picture(0, 255), picture(102, 204)].concat();
-        // Sure ones by the left column alone, the last by the mean of both: -0.1 and 0.3.
-        let logits = [230.0 / 255.0 - 0.5, 0.5, -0.5, 0.1];
-        let on_gpu = Classifier::of(Arc::new(gpu_of(&weights, 9)));
-        for mut classifier in [Classifier::new(&weights, &Device::Cpu).unwrap(), on_gpu] {
-            let mut probabilities = Vec::new();
-            classifier.probabilities(&pictures, &mut probabilities).unwrap();
-            for (probability, logit) in probabilities.iter().zip(logits) {
-                assert!((probability - sigmoid(logit)).abs() < 1e-4, "{probabilities:?}");
-            }
-        }
     }
 
     #[test]

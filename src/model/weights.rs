@@ -56,10 +56,6 @@ pub struct Metadata {
     pub threshold: f32,
     /// The logit is divided by this before the sigmoid.
     pub temperature: f32,
-    /// Where the logit is nearer to 0 than this, the mirror image is looked at too, and the logit is the mean
-    /// of both.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub second_look: f32,
     /// How the weights came about, for people: data, split, seed, command, accuracy.
     #[serde(default)]
     pub training: BTreeMap<String, serde_json::Value>,
@@ -77,7 +73,6 @@ impl Metadata {
             margin: 0.0,
             threshold: 0.5,
             temperature: 1.0,
-            second_look: 0.0,
             training: BTreeMap::new(),
         }
     }
@@ -88,14 +83,13 @@ impl Describe for Metadata {
 
     fn check(&self) -> std::result::Result<(), String> {
         self.architecture.check_classifier().map_err(|e| e.to_string())?;
-        let Self { scale, offset, margin, threshold, temperature, second_look, .. } = *self;
+        let Self { scale, offset, margin, threshold, temperature, .. } = *self;
         check_limits(&[
             ("scale", scale, f32::MIN_POSITIVE, 1e6),
             ("offset", offset, -1e6, 1e6),
             ("margin", margin, -0.4, 2.0),
             ("threshold", threshold, 0.0, 1.0),
             ("temperature", temperature, 1e-3, 1e3),
-            ("second_look", second_look, 0.0, 1e3),
         ])
     }
 }
@@ -145,11 +139,6 @@ impl Describe for FaceMetadata {
             ("overlap", overlap, 0.0, 1.0),
         ])
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
 }
 
 /// Looks whether each named value is within its limits.

@@ -112,11 +112,6 @@ impl Preset {
         (self == Self::Smile).then_some(0.1)
     }
 
-    /// Logits nearer to 0 than this are doubtful enough for a look at the mirror image.
-    pub fn second_look(self) -> f32 {
-        if self == Self::Smile { 2.0 } else { 0.0 }
-    }
-
     /// The share of each label that isn't believed.
     pub fn doubt(self) -> f32 {
         if self == Self::Smile { 0.05 } else { 0.0 }

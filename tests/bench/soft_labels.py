@@ -4,8 +4,8 @@
     soft_labels.py FACE_LANDMARKER.task GENKI FACES.csv OUT [PREDICTIONS.csv]
 
 The network is MediaPipe's face landmarker (Kartynnik et al. 2019; the model file is Google's, Apache 2.0). Two of its
-inner maps, of a face as located by FACES.csv and then by its own landmarks, each the mean for picture and mirror image, go
-into a logistic regression each (of the larger one the first 64 principal components); the answer is the mean of both logits.
+inner maps, of a face as located by FACES.csv and then by its own landmarks, go into a logistic regression each (of the
+larger one the first 400 principal components); the answer is the mean of both logits.
 
 What a picture is called never comes from a regression that has seen its label: within those to learn from, each
 quarter is answered for by the other three. PREDICTIONS.csv says what is not to be learnt from. One that
@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 # The maps by their numbers in the model file: the side of the grid they are averaged to, the principal components
 # (none: as they are) and the regression's C.
-MAPS = {470: (2, None, 0.03), 433: (4, 64, 1.0)}
+MAPS = {470: (2, None, 0.03), 433: (4, 400, 3.0)}
 SIDE = 256
 EYES = (33, 263)
 # How much more than a detector's box the network wants to see, and than its own landmarks.
@@ -71,12 +71,6 @@ class Landmarker:
             center, side = turn(angle) @ ((low + high) / 2), max(high - low) * AROUND_LANDMARKS / AROUND_BOX
         return self.look(image, center, AROUND_BOX * side, angle)[2]
 
-    def both_sides(self, image, center, side, angle):
-        """The mean of the features and those of the mirror image."""
-        mirrored = np.ascontiguousarray(image[:, ::-1]), (image.shape[1] - 1 - center[0], center[1]), side, -angle
-        sides = self.features(image, center, side, angle), self.features(*mirrored)
-        return {number: (sides[0][number] + sides[1][number]) / 2 for number in MAPS}
-
 
 def turn(angle):
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -95,8 +89,8 @@ def cut(image, center, side, angle):
     return cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def genki(look, folder, table):
-    """Names, labels and features of all pictures, which `look` finds."""
+def genki(landmarker, folder, table):
+    """Names, labels and features of all pictures."""
     labels = [line.split()[0] == "1" for line in (folder / "labels.txt").read_text().splitlines() if line.strip()]
     names, found = [], []
     with open(table, newline="") as file:
@@ -111,7 +105,7 @@ def genki(look, folder, table):
                 across = number("leye_x", "leye_y") - number("reye_x", "reye_y")
                 angle = np.arctan2(across[1], across[0])
             names.append(path.relative_to(folder).as_posix())
-            found.append(look(image, center, side, angle))
+            found.append(landmarker.features(image, center, side, angle))
     assert len(labels) == len(names), "a label for each row of the table"
     features = {number: np.array([maps[number] for maps in found], np.float32) for number in MAPS}
     return names, np.array(labels), features
@@ -166,7 +160,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "features.npz"
     if not kept.exists():
-        names, labels, features = genki(Landmarker(task).both_sides, folder, table)
+        names, labels, features = genki(Landmarker(task), folder, table)
         np.savez(kept, names=names, labels=labels, **{str(number): values for number, values in features.items()})
     kept = np.load(kept)
     names = [str(name) for name in kept["names"]]

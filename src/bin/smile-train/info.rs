@@ -86,7 +86,6 @@ fn facts(metadata: &Metadata) -> Table {
     let rows = [
         ("looks at", region.to_string()),
         ("margin about a face", metadata.margin.to_string()),
-        ("looks twice below a logit of", metadata.second_look.to_string()),
         ("input", format!("byte × {} + {}", metadata.scale, metadata.offset)),
         ("answers", metadata.labels.join(" / ")),
         ("smiles from", metadata.threshold.to_string()),

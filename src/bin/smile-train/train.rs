@@ -160,7 +160,6 @@ impl Material {
         let init = init.collect::<Result<_>>()?;
         let mut metadata = Metadata::new(recipe.architecture);
         (metadata.region, metadata.margin) = arguments.region();
-        metadata.second_look = arguments.preset.second_look();
         metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
         let locator = match metadata.region {
             Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
