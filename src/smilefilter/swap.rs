@@ -143,7 +143,9 @@ mod tests {
     #[test]
     fn each_network_is_loaded_once_for_all_who_asked() {
         let swaps = Swaps::default();
-        [Network::Smile, Network::Face, Network::Smile].map(|network| swaps.ask(network));
+        for network in [Network::Smile, Network::Face, Network::Smile] {
+            swaps.ask(network);
+        }
         let waiting: Vec<_> = std::iter::from_fn(|| swaps.next()).collect();
         assert_eq!(waiting, [(Network::Smile, 2), (Network::Face, 1)]);
         assert!(swaps.is_wanted(Network::Smile, 2) && !swaps.is_wanted(Network::Smile, 1));
