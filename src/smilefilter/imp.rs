@@ -83,12 +83,13 @@ impl SmileFilter {
     fn begin(&self, buffer: &gst::BufferRef) -> Option<(Snapshot, Box<Streaming>)> {
         let settings = self.settings().frame.clone();
         let times = self.times(buffer);
-        let repeats = buffer.flags().contains(gst::BufferFlags::GAP);
         let qos = self.obj().property::<bool>("qos");
         self.stats.counts().frames += 1;
         let mut state = self.state();
         let shows_rate = settings.display.contains(super::Display::FPS);
         let rate = state.rate.tick(Instant::now()).filter(|_| shows_rate);
+        // Where nothing was before, there is nothing to repeat.
+        let repeats = state.running && buffer.flags().contains(gst::BufferFlags::GAP);
         let late = !repeats && state.is_late(times.running_time.filter(|_| qos));
         let frame = Snapshot {
             info: state.info.clone()?,

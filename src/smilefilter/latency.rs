@@ -5,8 +5,8 @@ use std::time::Duration;
 /// A reported latency and what speaks for another.
 ///
 /// Renegotiation makes a live pipeline stutter, so a latency is reported only where frames take
-/// longer than they last or than [`Latency::ALLOWED`], with room to spare; it goes up when a whole window says so, and down only
-/// when many windows in a row say that it is twice too much.
+/// longer than they last or than [`Latency::ALLOWED`], with room to spare; it goes up when a whole
+/// window says so, and down only when many windows in a row say that it is twice too much.
 #[derive(Debug, Default)]
 pub struct Latency {
     reported: Duration,
