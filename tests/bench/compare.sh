@@ -30,7 +30,7 @@ carry) packages= ;;
 esac
 target=${CARGO_TARGET_DIR:-target}
 build_for_gpu() {
-    pipelines/build-cuda.sh --bench peer
+    pipelines/build-cuda.sh --lib --bench peer
     PROGRAM=$(find "$target/cuda/release/deps" -name 'peer-*' ! -name '*.d' -newer Cargo.lock | head -n 1)
 }
 if [ "$what" = carry ]; then
