@@ -221,6 +221,29 @@ fn a_repeated_picture_gets_the_last_answer_without_another_look() {
 }
 
 #[test]
+fn a_frame_that_cannot_be_read_does_not_use_up_a_fresh_start() {
+    let info = info(I420, 64, 64);
+    let picture = |time| {
+        let mut buffer = at(&flat(&info, WHITE), time);
+        RegionMeta::add(buffer.make_mut(), "face", (10, 10, 40, 40));
+        buffer
+    };
+    for mode in ["sync", "async"] {
+        let properties = [("mode", mode), ("updates", "every-frame"), ("region", "roi")];
+        let mut bench = Bench::new(&common::always_smiling(), &properties).caps(&info);
+        bench.run(picture(0));
+        wait(|| count(&bench, "inferences") == 1);
+        bench.element.emit_by_name::<()>("reset", &[]);
+        bench.run(gst::Buffer::from_slice([7; 16]));
+        bench.run(picture(33));
+        wait(|| count(&bench, "inferences") == 1);
+        bench.run(picture(66));
+        let results = bench.results().pop().unwrap();
+        assert_eq!(results.faces[0].id, 2, "{mode}: the face of before");
+    }
+}
+
+#[test]
 fn settings_for_the_next_start_do_not_disturb_this_one() {
     let mut bench = Bench::new(&common::always_smiling(), &[("mode", "async"), ("updates", "every-frame")])
         .caps(&info(I420, 64, 64));
