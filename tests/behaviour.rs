@@ -276,9 +276,11 @@ fn after_a_start_that_failed_files_are_only_read_by_the_next_one() {
     element.set_bus(Some(&bus));
     for file in ["/no/such/file", "/nor/this/one"] {
         element.set_property("model-file", file);
+        // Time for a loader to read it, if there were one.
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(element.property::<String>("model-file"), file);
         assert!(element.set_state(gst::State::Paused).is_err(), "a start without weights");
         element.set_state(gst::State::Null).unwrap();
-        assert_eq!(element.property::<String>("model-file"), file);
         let message = bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]).unwrap();
         assert!(
             matches!(message.view(), gst::MessageView::Error(error) if error.error().message().contains(file))
