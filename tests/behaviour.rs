@@ -256,12 +256,7 @@ fn settings_for_the_next_start_do_not_disturb_this_one() {
     bench.element.set_property("device", "cuda:99");
     let file = common::file(&common::never_smiling());
     bench.element.set_property("model-file", file.to_str().unwrap());
-    let taken_over = (0..1000).any(|_| {
-        std::thread::sleep(Duration::from_millis(5));
-        bench.run(flat(&larger, WHITE));
-        bench.results().last().is_some_and(|results| !results.faces[0].smiling)
-    });
-    assert!(taken_over);
+    common::run_until(&mut bench, &flat(&larger, WHITE), |results, _| common::smiles(results) == Some(false));
     assert_eq!(
         bench.bus.pop_filtered(&[gst::MessageType::Warning]).map(|message| format!("{message:?}")),
         None

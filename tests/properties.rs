@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
-use common::{Bench, at, flat, frame, info};
+use common::{Bench, at, flat, frame, info, run_until, smiles};
 use gst::prelude::*;
 use gst_video::VideoFormat::*;
 use gst_video::VideoOverlayCompositionMeta as OverlayMeta;
@@ -20,24 +18,6 @@ const BLACK: [f64; 3] = [0.0; 3];
 fn rectangles(buffer: &gst::Buffer) -> Vec<(i32, i32, u32, u32)> {
     let Some(meta) = buffer.meta::<OverlayMeta>() else { return Vec::new() };
     meta.overlay().iter().map(|rectangle| rectangle.render_rectangle()).collect()
-}
-
-/// Runs frames of a colour until one gives what is asked for, or too much time has passed.
-#[track_caller]
-fn run_until(bench: &mut Bench, input: &gst::Buffer, asked: impl Fn(&[Results], &gst::Buffer) -> bool) {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(30) {
-        let output = bench.run(input.clone());
-        if asked(&bench.results(), &output) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("it never came");
-}
-
-fn smiles(results: &[Results]) -> Option<bool> {
-    Some(results.last()?.faces.first()?.smiling)
 }
 
 fn warning(bench: &Bench) -> String {

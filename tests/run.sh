@@ -4,8 +4,8 @@ set -eu
 cd "$(dirname "$0")/.."
 . pipelines/setup.sh
 
-install_missing
 require_rust
+install_missing
 
 step "Formatting"
 cargo fmt --check

@@ -73,7 +73,7 @@ impl Default for Settings {
 }
 
 /// How much more than its area times score counts what was looked at in the last picture.
-const KNOWN: f32 = 1.25;
+const STAYS: f32 = 1.25;
 
 /// What was found at one place of a frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -364,7 +364,7 @@ impl Analyzer {
                 let score = if self.regions.is_empty() { self.detections[sighting].score } else { 1.0 };
                 let rank = rect.width * rect.height * score;
                 let stays = self.chosen_before.iter().any(|before| before.id == track.id);
-                let rank = if stays { KNOWN * rank } else { rank };
+                let rank = if stays { STAYS * rank } else { rank };
                 self.chosen.push(Chosen { id: track.id, rank, rect, known });
             }
         }

@@ -98,10 +98,11 @@ impl SmileFilter {
             anew: !std::mem::replace(&mut state.running, true),
             late,
             repeats,
-            times,
             rate,
         };
-        Some((frame, state.streaming.take()?))
+        let mut streaming = state.streaming.take()?;
+        streaming.times = times;
+        Some((frame, streaming))
     }
 
     /// Loads the networks and gets ready for frames.

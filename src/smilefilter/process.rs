@@ -23,7 +23,7 @@ pub struct Streaming {
     pub overlay: Overlay,
     /// Upstream's regions on the buffer.
     pub regions: Vec<Rect>,
-    /// Of the last frame, without faces.
+    /// Of the frame at work or the last one, without faces.
     pub times: Results,
     /// The newest there is.
     pub outcome: Option<Outcome>,
@@ -63,8 +63,6 @@ pub struct Snapshot {
     pub late: bool,
     /// The frame's picture is that of the last one, as videorate and livesync mark it.
     pub repeats: bool,
-    /// Its times, without faces.
-    pub times: Results,
     /// Frames in a second.
     pub rate: Option<u32>,
 }
@@ -116,7 +114,6 @@ impl SmileFilter {
         frame: &Snapshot,
         buffer: &mut gst::BufferRef,
     ) -> Result<(), glib::BoolError> {
-        streaming.times.clone_from(&frame.times);
         frame::check_layout(buffer, &frame.info)?;
         self.look(streaming, frame, buffer)?;
         let Some(outcome) = &streaming.outcome else { return Ok(()) };

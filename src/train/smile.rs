@@ -113,7 +113,7 @@ impl Task for Smiles {
     }
 
     fn judge(&self, answers: &[Tensor], wanted: &Wanted) -> Result<(Tensor, usize)> {
-        let logits = answers[0].narrow(1, 0, 1)?.squeeze(1)?;
+        let logits = answers[0].squeeze(1)?;
         let loss = self.loss.mean(&logits, &wanted.probabilities)?;
         let logits = logits.to_vec1::<f32>()?;
         let right =

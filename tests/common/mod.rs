@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gstsmile::model::{self, Architecture, Block, Metadata, Weights};
@@ -142,6 +143,25 @@ impl Drop for Bench {
     fn drop(&mut self) {
         self.element.set_bus(None);
     }
+}
+
+/// Runs frames of a colour until one gives what is asked for, or too much time has passed.
+#[track_caller]
+pub fn run_until(bench: &mut Bench, input: &gst::Buffer, asked: impl Fn(&[Results], &gst::Buffer) -> bool) {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(30) {
+        let output = bench.run(input.clone());
+        if asked(&bench.results(), &output) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("it never came");
+}
+
+/// What is said of the last frame's first face.
+pub fn smiles(results: &[Results]) -> Option<bool> {
+    Some(results.last()?.faces.first()?.smiling)
 }
 
 pub fn info(format: gst_video::VideoFormat, width: u32, height: u32) -> gst_video::VideoInfo {
