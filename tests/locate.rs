@@ -142,7 +142,7 @@ fn boxes_are_in_pixels_of_the_picture() {
     // Size, aspect, and how many of its pixels go across and down into one of the network's.
     for (width, height, aspect, [across, down]) in [
         (160, 120, 1.0, [1.0, 1.0]),
-        (100, 70, 1.0, [1.0, 1.0]),
+        (80, 60, 1.0, [0.5, 0.5]),
         (640, 480, 1.0, [4.0, 4.0]),
         (360, 960, 1.0, [6.0, 6.0]),
         (320, 480, 2.0, [2.0, 4.0]),
@@ -252,14 +252,14 @@ fn heads_that_do_not_fit_are_refused() {
     assert!(!fits(&[conv(false), head(6), Layer::Flatten]), "goes on with rows");
 }
 
-/// A locator that takes bright places for faces, the surer the brighter they are: 24 pixels wide and
+/// A locator that takes bright places for faces, the surer the brighter they are: `side` pixels wide and
 /// high, `aside` pixels to the right of the place.
-fn bright(aside: f32) -> FaceWeights {
+fn bright(side: f32, aside: f32) -> FaceWeights {
     let mut weights = spots();
     let mut weight = [0.0f32; FACE_VALUES];
     weight[0] = 8.0;
     let mut bias = [0.0f32; FACE_VALUES];
-    bias[..5].copy_from_slice(&[-4.0, aside / 4.0, 0.0, 6.0f32.ln(), 6.0f32.ln()]);
+    bias[..5].copy_from_slice(&[-4.0, aside / 4.0, 0.0, (side / 4.0).ln(), (side / 4.0).ln()]);
     let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
     weights.tensors.insert("1.weight".into(), tensor(&weight, &[FACE_VALUES, 1, 1, 1]));
     weights.tensors.insert("1.bias".into(), tensor(&bias, &[FACE_VALUES]));
@@ -295,23 +295,43 @@ fn doubtful_faces_get_a_second_look() {
         (doubt, found.first().map(|face| face.score))
     };
     // White, but so small that it seems grey from afar.
-    let (doubt, score) = scores(&bright(0.0), &spot(6.0, 255), 0.75);
+    let (doubt, score) = scores(&bright(24.0, 0.0), &spot(6.0, 255), 0.75);
     assert!(doubt < 0.75 && score > Some(0.75), "{doubt} {score:?}");
     // Grey from near, too.
-    let (doubt, score) = scores(&bright(0.0), &spot(60.0, 140), 0.1);
+    let (doubt, score) = scores(&bright(24.0, 0.0), &spot(60.0, 140), 0.1);
     assert!((score.unwrap() - doubt).abs() < 1e-3, "{doubt} {score:?}");
     // Not to be seen where the face would be.
-    let (doubt, score) = scores(&bright(60.0), &spot(60.0, 140), 0.1);
+    let (doubt, score) = scores(&bright(24.0, 60.0), &spot(60.0, 140), 0.1);
     assert!(doubt > 0.5 && score.is_none(), "{doubt} {score:?}");
 }
 
 #[test]
-fn what_fills_the_picture_is_rather_a_face() {
-    // The same grey everywhere makes a face of 24 pixels 0.6 likely.
-    let scores = |side: usize| {
-        let data = vec![140; 3 * side * side];
-        locate(&bright(0.0), &Picture::rgb(side, side, &data)).first().map(|face| face.score)
+fn what_fills_the_picture_is_looked_at_from_farther_away() {
+    // The same grey everywhere makes a face 0.6 likely.
+    let score = |side: f32, width: usize, height: usize| {
+        let data = vec![140; 3 * width * height];
+        locate(&bright(side, 0.0), &Picture::rgb(width, height, &data)).first().map(|face| face.score)
     };
-    assert_eq!(scores(48), None);
-    assert!(scores(32).unwrap() > 0.75);
+    for (width, height) in [(320, 320), (64, 64), (240, 320)] {
+        // In the 96 pixels of the shorter side; in the first look it is half of it.
+        assert!(score(80.0, width, height) > Some(0.75), "{width}×{height}");
+        assert_eq!(score(60.0, width, height), None, "{width}×{height}");
+    }
+    // In the 90 pixels of the only look.
+    assert!(score(80.0, 320, 180) > Some(0.75));
+    assert_eq!(score(60.0, 320, 180), None);
+}
+
+#[test]
+fn a_face_too_close_to_fit_is_found() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg");
+    // From the eyebrows to the chin.
+    let close = image::open(path).unwrap().crop_imm(97, 102, 60, 60);
+    for side in [60, 600] {
+        let close = close.resize(side, side, image::imageops::FilterType::Triangle).to_rgb8();
+        let picture = Picture::rgb(side as usize, side as usize, close.as_raw());
+        let found = locate(&FaceWeights::embedded().unwrap(), &picture);
+        let [face] = &found[..] else { panic!("{side}: {found:?}") };
+        assert!(face.rect.overlap(picture.bounds()) > 0.35, "{side}: {face:?}");
+    }
 }

@@ -7,6 +7,8 @@ use crate::model::{Detector, HeadAnswer, Result};
 /// Brings parts of pictures before the network and reads what its heads say. Keeps its buffers.
 pub struct Look {
     pub detector: Detector,
+    /// What was looked at last, in pixels of its picture.
+    part: Rect,
     view: View,
     cropper: Cropper,
     /// The part as the network's pixels, and the same with its edges going on as far as the network
@@ -27,6 +29,7 @@ impl Look {
     pub fn new(detector: Detector) -> Self {
         Self {
             detector,
+            part: Rect { x: 0.0, y: 0.0, width: 1.0, height: 1.0 },
             view: View { width: 1, height: 1, padded: [0; 2] },
             cropper: Cropper::new(1, 1),
             small: Vec::new(),
@@ -34,32 +37,23 @@ impl Look {
         }
     }
 
-    /// Looks at the whole picture, shrunk where it is larger than the network's input.
+    /// Looks at the whole picture, its longer side brought to `side` pixels.
     ///
     /// # Errors
     /// Where there is no memory for pictures of this shape.
-    pub fn whole(&mut self, picture: &Picture, least: f32, seen: &mut Vec<Detection>) -> Result<()> {
-        let [_, _, side] = self.detector.metadata().architecture.input;
+    pub fn whole(&mut self, picture: &Picture, side: usize) -> Result<()> {
         let (width, height) = (picture.width as f32 * picture.pixel_aspect, picture.height as f32);
-        let scale = (side as f32 / width.max(height)).min(1.0);
+        let scale = side as f32 / width.max(height);
         let [width, height] =
             [width, height].map(|length| ((length * scale).round() as usize).clamp(1, side));
-        self.at(picture, picture.bounds(), [width, height], least, seen)
+        self.at(picture, picture.bounds(), [width, height])
     }
 
-    /// Looks at `part` brought to `width` × `height`, and adds to `seen` what scores at least `least`, in
-    /// pixels of the picture.
+    /// Looks at `part` brought to `width` × `height`.
     ///
     /// # Errors
     /// Where there is no memory for pictures of this shape.
-    pub fn at(
-        &mut self,
-        picture: &Picture,
-        part: Rect,
-        [width, height]: [usize; 2],
-        least: f32,
-        seen: &mut Vec<Detection>,
-    ) -> Result<()> {
+    pub fn at(&mut self, picture: &Picture, part: Rect, [width, height]: [usize; 2]) -> Result<()> {
         let multiple = self.detector.multiple();
         let view = View { width, height, padded: [height, width].map(|len| len.next_multiple_of(multiple)) };
         if view != self.view {
@@ -70,12 +64,17 @@ impl Look {
         }
         self.cropper.crop_grey(picture, part, &mut self.small);
         pad(&self.small, view, &mut self.padded);
-        self.detector.run(&self.padded, view.padded)?;
-        let scale = [part.width / width as f32, part.height / height as f32];
+        self.part = part;
+        self.detector.run(&self.padded, view.padded)
+    }
+
+    /// Adds what was seen last and scores at least `least` to `seen`, in pixels of the picture.
+    pub fn faces(&self, least: f32, seen: &mut Vec<Detection>) {
+        let Self { part, view, .. } = self;
+        let scale = [part.width / view.width as f32, part.height / view.height as f32];
         for head in self.detector.answers() {
             decode(head, least, [part.x, part.y], scale, seen);
         }
-        Ok(())
     }
 }
 

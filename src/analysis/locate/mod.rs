@@ -53,37 +53,42 @@ fn shorter_side(rect: Rect, pixel_aspect: f32) -> f32 {
 /// Finds the faces in pictures of any size and format. Keeps its buffers, so that one used for frame
 /// after frame allocates nothing.
 ///
-/// The network looks at the whole picture first, and then a second time at each face that it is not
-/// sure of, nearer by: a small face shows more of itself there, a texture less of a face. A cascade
-/// (Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional
-/// Networks", 2016) whose stages are one and the same network.
+/// The network looks at the whole picture first, and then a second time where it is not sure. At a
+/// face from nearer by: a small one shows more of itself there, a texture less of a face. At one that
+/// fills the picture, and at a picture without faces, from farther away, where such a face has a size
+/// that the network knows better. A cascade (Zhang et al., "Joint Face Detection and Alignment
+/// Using Multitask Cascaded Convolutional Networks", 2016) whose stages are one and the same network.
 pub struct Locator {
     threshold: f32,
+    /// The intersection over union of two boxes that mean different faces is less.
+    overlap: f32,
     first: Look,
-    second: Look,
+    nearer: Look,
+    farther: Look,
     candidates: Vec<Detection>,
-    nearer: Vec<Detection>,
 }
 
 /// Faces that are compared with each other, at most: those with the highest scores.
 const MOST_CANDIDATES: usize = 256;
 /// Of two boxes one of which lies in the other by this share, the one with the higher score stays.
 const MOST_CONTAINED: f32 = 0.75;
-/// Between these scores a face gets a second look, at most so many in a picture.
+/// Between these scores a face gets a second look, at most so many from nearer by in a picture.
 const DOUBT: std::ops::Range<f32> = 0.4..0.85;
 const MOST_LOOKS: usize = 8;
-/// The second look's width and height in pixels, and the longer side of the face in it.
+/// The width and height in pixels of the look from nearer by, and the longer side of the face in it.
 const NEARER: usize = 96;
 const NEARER_FACE: f32 = 0.4;
-/// The two looks mean the same face from this intersection over union on.
+/// Two looks mean the same face from this intersection over union on.
 const SAME: f32 = 0.35;
+/// Scores from nearer by below this, or as near to 1, count as this.
+const LEAST_NEARER: f32 = 1e-3;
+/// The shorter side in pixels of the whole picture from farther away.
+const FARTHER: f32 = 96.0;
 /// A face whose longer side is this share of the picture's shorter one leaves the network little of what is
-/// around faces; but few other things fill pictures like this, so that its odds count as so many times
-/// what they seem.
+/// around faces; but few other things fill pictures like this, so that from farther away its odds count as
+/// so many times what they seem.
 const FILLING: f32 = 0.7;
 const FILLING_ODDS: f32 = 3.0;
-/// Scores of the second look below this, or as near to 1, count as this.
-const LEAST_NEARER: f32 = 1e-3;
 
 impl Locator {
     /// # Errors
@@ -103,15 +108,15 @@ impl Locator {
     /// As [`Locator::new`], with a network that is ready.
     ///
     /// # Errors
-    /// Where there is no memory for the second look.
+    /// Where there is no memory for the other looks.
     pub fn with_detector(detector: Detector) -> Result<Self> {
-        let another = detector.another()?;
         Ok(Self {
             threshold: detector.metadata().threshold,
+            overlap: detector.metadata().overlap,
+            nearer: Look::new(detector.another()?),
+            farther: Look::new(detector.another()?),
             first: Look::new(detector),
-            second: Look::new(another),
             candidates: Vec::new(),
-            nearer: Vec::new(),
         })
     }
 
@@ -130,41 +135,79 @@ impl Locator {
     /// # Errors
     /// Where there is no memory for pictures of this shape.
     pub fn locate(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<()> {
-        let overlap = self.first.detector.metadata().overlap;
+        self.first.whole(picture, self.side())?;
         self.candidates.clear();
-        self.first.whole(picture, self.threshold.min(DOUBT.start), &mut self.candidates)?;
-        suppress(&mut self.candidates, overlap, found);
-        let doubtful = found.iter_mut().filter(|face| DOUBT.contains(&face.score));
-        for face in doubtful.take(MOST_LOOKS) {
-            let part = around(face.rect, picture);
-            self.nearer.clear();
-            self.second.at(picture, part, [NEARER; 2], LEAST_NEARER, &mut self.nearer)?;
-            weigh(face, &self.nearer);
-        }
-        let aspect = picture.pixel_aspect;
-        let filling = FILLING * shorter_side(picture.bounds(), aspect);
-        for face in found.iter_mut().filter(|face| longer_side(face.rect, aspect) >= filling) {
-            face.score = score(FILLING_ODDS * odds(face.score));
-        }
+        self.first.faces(self.threshold.min(DOUBT.start), &mut self.candidates);
+        suppress(&mut self.candidates, self.overlap, found);
+        let seen = found.len();
+        found.retain(|face| !(DOUBT.contains(&face.score) && fills(face, picture)));
+        let close = found.len() < seen;
+        self.look_nearer(picture, found)?;
         found.retain(|face| face.score >= self.threshold);
+        if close || found.is_empty() {
+            self.look_farther(picture, found)?;
+        }
         best_first(found);
         Ok(())
     }
+
+    /// Gives faces in doubt the mean of the logits of two looks.
+    fn look_nearer(&mut self, picture: &Picture, found: &mut [Detection]) -> Result<()> {
+        let doubtful = found.iter_mut().filter(|face| DOUBT.contains(&face.score));
+        for face in doubtful.take(MOST_LOOKS) {
+            self.nearer.at(picture, around(face.rect, picture), [NEARER; 2])?;
+            self.candidates.clear();
+            self.nearer.faces(LEAST_NEARER, &mut self.candidates);
+            let same = self.candidates.iter().filter(|other| other.rect.overlap(face.rect) >= SAME);
+            let second = same.map(|other| other.score).fold(LEAST_NEARER, f32::max).min(1.0 - LEAST_NEARER);
+            face.score = score((odds(face.score) * odds(second)).sqrt());
+        }
+        Ok(())
+    }
+
+    /// Adds the faces that fill the picture.
+    fn look_farther(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<()> {
+        let bounds = picture.bounds();
+        let aspect = picture.pixel_aspect;
+        let side = FARTHER * longer_side(bounds, aspect) / shorter_side(bounds, aspect);
+        // The first look was from as far where the picture is wide.
+        let look = match side < self.side() as f32 {
+            true => {
+                self.farther.whole(picture, side.round() as usize)?;
+                &self.farther
+            }
+            false => &self.first,
+        };
+        self.candidates.clear();
+        look.faces(score(odds(self.threshold) / FILLING_ODDS), &mut self.candidates);
+        self.candidates.retain(|face| fills(face, picture));
+        for face in &mut self.candidates {
+            face.score = score(FILLING_ODDS * odds(face.score));
+        }
+        self.candidates.append(found);
+        suppress(&mut self.candidates, self.overlap, found);
+        Ok(())
+    }
+
+    /// The longer side in pixels of the whole picture in the first look.
+    fn side(&self) -> usize {
+        let [_, _, side] = self.first.detector.metadata().architecture.input;
+        side
+    }
 }
 
-/// The square, as displayed, in which a face has the size of the second look. It reaches out of the
+/// Whether there is little of the picture around a face.
+fn fills(face: &Detection, picture: &Picture) -> bool {
+    let aspect = picture.pixel_aspect;
+    longer_side(face.rect, aspect) >= FILLING * shorter_side(picture.bounds(), aspect)
+}
+
+/// The square, as displayed, in which a face has the size of the look from nearer by. It reaches out of the
 /// picture by no more than croppers bear.
 fn around(face: Rect, picture: &Picture) -> Rect {
     let aspect = picture.pixel_aspect;
     let most = 2.0 * shorter_side(picture.bounds(), aspect);
     square(face, (longer_side(face, aspect) / NEARER_FACE).min(most), aspect)
-}
-
-/// Gives a face the mean of both looks' logits.
-fn weigh(face: &mut Detection, nearer: &[Detection]) {
-    let same = nearer.iter().filter(|other| other.rect.overlap(face.rect) >= SAME);
-    let second = same.map(|other| other.score).fold(LEAST_NEARER, f32::max).min(1.0 - LEAST_NEARER);
-    face.score = score((odds(face.score) * odds(second)).sqrt());
 }
 
 /// How much likelier a face is than none.
