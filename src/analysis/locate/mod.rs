@@ -88,7 +88,7 @@ const FARTHER: f32 = 96.0;
 /// around faces; but few other things fill pictures like this, so that from farther away its odds count as
 /// so many times what they seem.
 const FILLING: f32 = 0.7;
-const FILLING_ODDS: f32 = 3.0;
+const FILLING_ODDS: f32 = 2.5;
 
 impl Locator {
     /// # Errors
