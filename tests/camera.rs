@@ -233,6 +233,31 @@ fn faces_are_found_and_followed_on_moving_pictures() {
     assert_steady(&stories, SHOT);
 }
 
+#[test]
+fn a_face_that_goes_dark_stays_the_same() {
+    let picture = astronaut();
+    let (width, height) = picture.dimensions();
+    let info = common::info(gst_video::VideoFormat::Rgb, width, height);
+    let properties = [("region", "faces"), ("updates", "every-frame"), ("display", "0")];
+    let mut bench = Bench::new(&SmileWeights::embedded().unwrap(), &properties).caps(&info);
+    let mut ids = |frames: std::ops::Range<u64>, divisor: u8| {
+        for frame in frames {
+            let pixels: Vec<u8> = picture.iter().map(|value| value / divisor).collect();
+            let mut buffer = gst::Buffer::from_mut_slice(pixels);
+            buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(frame * 1000 / FPS));
+            bench.run(buffer);
+        }
+        let faces = bench.results().into_iter().map(|results| results.faces);
+        faces.map(|faces| faces.iter().map(|face| face.id).collect()).collect::<Vec<Vec<u32>>>()
+    };
+    // In this light it is no face for who comes in just now.
+    assert!(ids(0..10, 20).iter().all(Vec::is_empty));
+    assert!(ids(10..20, 1)[2..].iter().all(|ids| *ids == [1]));
+    // For much longer than a face without any sighting is remembered.
+    assert!(ids(20..60, 20).iter().all(|ids| *ids == [1]));
+    assert!(ids(60..70, 1).iter().all(|ids| *ids == [1]));
+}
+
 /// How well faces are followed with a locator that looks at every Nth frame only: the share of
 /// frames in which the face is there, how much it then overlaps its true place, identities, and changes
 /// of the answer.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gstsmile::analysis::Rect;
 use gstsmile::analysis::answer::Answer;
-use gstsmile::analysis::track::{Settings, Sighting, Tracker};
+use gstsmile::analysis::track::{Certainty, Settings, Sighting, Tracker};
 use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -47,7 +47,8 @@ impl Stream {
 
     /// One frame with these sure boxes.
     fn see(&mut self, boxes: &[Rect]) {
-        self.see_sightings(&boxes.iter().map(|&rect| Sighting { rect, sure: true }).collect::<Vec<_>>());
+        let sure = |&rect: &Rect| Sighting { rect, certainty: Certainty::Sure };
+        self.see_sightings(&boxes.iter().map(sure).collect::<Vec<_>>());
     }
 
     fn see_sightings(&mut self, sightings: &[Sighting]) {
@@ -181,8 +182,8 @@ fn a_moving_face_coasts_on_its_way() {
 
 #[test]
 fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
-    let weak = Sighting { rect: square(100.0, 100.0, 60.0), sure: false };
-    let other = Sighting { rect: square(400.0, 100.0, 60.0), sure: false };
+    let weak = Sighting { rect: square(100.0, 100.0, 60.0), certainty: Certainty::Likely };
+    let other = Sighting { rect: square(400.0, 100.0, 60.0), certainty: Certainty::Likely };
     let mut stream = Stream::new(FPS);
     stream.see_sightings(&[]);
     stream.see_sightings(&[weak]);
@@ -193,11 +194,53 @@ fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
     assert!(stream.ids().is_empty(), "two sightings, but not in a row");
     stream.see_sightings(&[weak]);
     assert_eq!(stream.ids(), [1]);
-    stream.see_sightings(&[weak, Sighting { sure: true, ..other }]);
+    stream.see_sightings(&[weak, Sighting { certainty: Certainty::Sure, ..other }]);
     assert_eq!(stream.ids(), [1, 2]);
     stream.tracker.forget();
     stream.see_sightings(&[weak]);
     assert_eq!(stream.ids(), [3], "the first picture, which may be the only one");
+}
+
+#[test]
+fn a_faint_sighting_keeps_a_face_and_makes_none() {
+    let faint = |x: f32| Sighting { rect: square(x, 100.0, 60.0), certainty: Certainty::Faint };
+    let likely = |x: f32| Sighting { certainty: Certainty::Likely, ..faint(x) };
+    let mut stream = Stream::new(FPS);
+    // None in the first picture, and none where a likely one was.
+    for sighting in [faint(100.0), likely(100.0), faint(100.0), faint(100.0)] {
+        stream.see_sightings(&[sighting]);
+        assert!(stream.ids().is_empty());
+    }
+    stream.see(&[square(100.0, 100.0, 60.0)]);
+    let [id] = stream.ids()[..] else { panic!("{:?}", stream.ids()) };
+    // For much longer than a face without any sighting is remembered.
+    for frame in 0..60 {
+        stream.see_sightings(&[faint(100.0 + frame as f32)]);
+        assert_eq!(stream.ids(), [id]);
+        assert!(stream.tracker.tracks().all(|track| track.sighting == Some(0)));
+    }
+    // Whatever is seen better comes first, and a faint one has to be in the same place.
+    stream.see_sightings(&[faint(161.0), likely(165.0)]);
+    assert!(stream.tracker.tracks().all(|track| track.sighting == Some(1)));
+    stream.see_sightings(&[faint(220.0)]);
+    assert!(stream.tracker.tracks().all(|track| track.sighting.is_none()));
+}
+
+#[test]
+fn the_answer_of_a_face_that_is_seen_faintly_follows_slowly() {
+    let mut stream = Stream::new(FPS);
+    let mut smiling = |frames: usize, certainty: Certainty, probability: f32| {
+        for _ in 0..frames {
+            stream.see_sightings(&[Sighting { rect: square(100.0, 100.0, 60.0), certainty }]);
+            stream.tracker.answer(1, probability, 0.5);
+        }
+        stream.tracker.tracks().next().unwrap().answer.unwrap().smiling
+    };
+    assert!(smiling(15, Certainty::Sure, 0.9));
+    assert!(smiling(20, Certainty::Faint, 0.1), "a head that turns away for two thirds of a second");
+    assert!(!smiling(100, Certainty::Faint, 0.1), "a room that stays dark");
+    assert!(smiling(15, Certainty::Sure, 0.9));
+    assert!(!smiling(20, Certainty::Sure, 0.1));
 }
 
 #[test]
@@ -242,7 +285,7 @@ fn answers(probabilities: impl IntoIterator<Item = f32>, threshold: f32, fps: f3
     let (mut before, settings) = (None, Settings::default());
     let answer = |(frame, probability): (usize, f32)| {
         let time = Duration::from_secs_f32(frame as f32 / fps);
-        let answer = Answer::after(before, probability, threshold, time, &settings);
+        let answer = Answer::after(before, probability, 1.0, threshold, time, &settings);
         before = Some(answer);
         answer
     };
@@ -329,14 +372,14 @@ proptest! {
     #[test]
     fn any_sequence_is_survived(
         frames in prop::collection::vec(
-            (0u64..5_000, prop::collection::vec((-1e4f32..1e4, -1e4f32..1e4, 1e-3f32..1e4, any::<bool>()), 0..12)),
+            (0u64..5_000, prop::collection::vec((-1e4f32..1e4, -1e4f32..1e4, 1e-3f32..1e4, certainty()), 0..12)),
             0..20,
         )
     ) {
         let mut tracker = Tracker::new(Settings::default());
         for (time, boxes) in frames {
-            let sighting = |&(x, y, side, sure): &(f32, f32, f32, bool)| {
-                Sighting { rect: Rect { x, y, width: side, height: 2.0 * side }, sure }
+            let sighting = |&(x, y, side, certainty): &(f32, f32, f32, Certainty)| {
+                Sighting { rect: Rect { x, y, width: side, height: 2.0 * side }, certainty }
             };
             let sightings: Vec<_> = boxes.iter().map(sighting).collect();
             tracker.update(&sightings, Duration::from_millis(time));
@@ -353,6 +396,10 @@ proptest! {
             }
         }
     }
+}
+
+fn certainty() -> impl Strategy<Value = Certainty> {
+    prop_oneof![Just(Certainty::Faint), Just(Certainty::Likely), Just(Certainty::Sure)]
 }
 
 fn tracker_index_is_sound(sighting: Option<usize>, sightings: usize) -> Result<(), TestCaseError> {

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::crop::{Cropper, Picture, Rect};
 use super::locate::{self, Detection, Locator};
 use super::scene::Scene;
-use super::track::{self, Sighting, Track, Tracker};
+use super::track::{self, Certainty, Sighting, Track, Tracker};
 use crate::model::{Classifier, DeviceChoice, FaceWeights, Region, Result, Weights};
 
 /// Which part of a picture is looked at.
@@ -72,6 +72,8 @@ impl Default for Settings {
     }
 }
 
+/// From this score on a face that was there before still is, whatever the locator's threshold.
+const FAINT: f32 = 0.3;
 /// How much more than its area times score counts what was looked at in the last picture.
 const STAYS: f32 = 1.25;
 
@@ -283,7 +285,7 @@ impl Analyzer {
             self.classify()?;
             let (probability, threshold) = (self.probabilities[0], self.threshold());
             let (now, settings) = (self.clock.now, &self.settings.track);
-            self.answer = Some(Answer::after(self.answer, probability, threshold, now, settings));
+            self.answer = Some(Answer::after(self.answer, probability, 1.0, threshold, now, settings));
         }
         if let Some(Answer { probability, smiling, .. }) = self.answer {
             self.faces.push(Face { id: 0, rect, probability, smiling, region: None, coasting: false });
@@ -323,7 +325,7 @@ impl Analyzer {
         self.regions.clear();
         for (index, &region) in regions.iter().enumerate() {
             if let Some(rect) = region.within(picture.bounds()) {
-                self.sightings.push(Sighting { rect, sure: true });
+                self.sightings.push(Sighting { rect, certainty: Certainty::Sure });
                 self.regions.push(index);
             }
         }
@@ -338,11 +340,17 @@ impl Analyzer {
         self.regions.clear();
         self.detections.clear();
         if let Some(locator) = &mut self.locator {
-            locator.locate(picture, &mut self.detections)?;
             let least = locator.threshold();
             let sure = least + self.settings.sure * (1.0 - least);
-            let sighting = |found: &Detection| Sighting { rect: found.rect, sure: found.score >= sure };
-            self.sightings.extend(self.detections.iter().map(sighting));
+            locator.locate_from(picture, least.min(FAINT), &mut self.detections)?;
+            self.sightings.extend(self.detections.iter().map(|found| Sighting {
+                rect: found.rect,
+                certainty: match found.score {
+                    score if score >= sure => Certainty::Sure,
+                    score if score >= least => Certainty::Likely,
+                    _ => Certainty::Faint,
+                },
+            }));
             self.effort = Effort { inferred: true, fresh: true };
         }
         self.tracker.update(&self.sightings, self.clock.now);

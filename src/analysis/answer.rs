@@ -19,7 +19,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer at `time`, where the network gives `probability`, after the one of a frame before.
+    /// The answer at `time`, where the network gives `probability`, after the one of a frame before. What the
+    /// network saw counts `share` as much as a face that is seen well, from 0 to 1: the average follows it so much
+    /// slower.
     ///
     /// Frames before weigh less by the time constant `settings.smoothing`; a last one older than
     /// `settings.patience` says nothing of now. The first answer is a smile from `threshold` on. After
@@ -28,6 +30,7 @@ impl Answer {
     pub fn after(
         before: Option<Self>,
         probability: f32,
+        share: f32,
         threshold: f32,
         time: Duration,
         settings: &Settings,
@@ -38,10 +41,10 @@ impl Answer {
         };
         let decay = match settings.smoothing.as_secs_f32() {
             0.0 => 0.0,
-            constant => (-elapsed(&before).as_secs_f32() / constant).exp(),
+            constant => (-share * elapsed(&before).as_secs_f32() / constant).exp(),
         };
-        let weight = before.weight * decay + 1.0;
-        let probability = before.probability + (probability - before.probability) / weight;
+        let weight = before.weight * decay + share;
+        let probability = before.probability + (probability - before.probability) * share / weight;
         let margin = settings.hysteresis.min(threshold / 2.0).min((1.0 - threshold) / 2.0);
         let limit = if before.smiling { threshold - margin } else { threshold + margin };
         Self { probability, smiling: probability >= limit, weight, time }

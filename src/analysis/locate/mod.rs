@@ -135,18 +135,27 @@ impl Locator {
     /// # Errors
     /// Where there is no memory for pictures of this shape.
     pub fn locate(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<()> {
+        self.locate_from(picture, self.threshold, found)
+    }
+
+    /// As [`Locator::locate`], with what scores at least `least`, although below the threshold it is no face
+    /// by itself.
+    ///
+    /// # Errors
+    /// Where there is no memory for pictures of this shape.
+    pub fn locate_from(&mut self, picture: &Picture, least: f32, found: &mut Vec<Detection>) -> Result<()> {
         self.first.whole(picture, self.side())?;
         self.candidates.clear();
-        self.first.faces(self.threshold.min(DOUBT.start), &mut self.candidates);
+        self.first.faces(least.min(DOUBT.start), &mut self.candidates);
         suppress(&mut self.candidates, self.overlap, found);
         let seen = found.len();
         found.retain(|face| !(DOUBT.contains(&face.score) && fills(face, picture)));
         let close = found.len() < seen;
         self.look_nearer(picture, found)?;
-        found.retain(|face| face.score >= self.threshold);
-        if close || found.is_empty() {
-            self.look_farther(picture, found)?;
+        if close || found.iter().all(|face| face.score < self.threshold) {
+            self.look_farther(picture, least, found)?;
         }
+        found.retain(|face| face.score >= least);
         best_first(found);
         Ok(())
     }
@@ -166,7 +175,7 @@ impl Locator {
     }
 
     /// Adds the faces that fill the picture.
-    fn look_farther(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<()> {
+    fn look_farther(&mut self, picture: &Picture, least: f32, found: &mut Vec<Detection>) -> Result<()> {
         let bounds = picture.bounds();
         let aspect = picture.pixel_aspect;
         let side = FARTHER * longer_side(bounds, aspect) / shorter_side(bounds, aspect);
@@ -179,7 +188,7 @@ impl Locator {
             false => &self.first,
         };
         self.candidates.clear();
-        look.faces(score(odds(self.threshold) / FILLING_ODDS), &mut self.candidates);
+        look.faces(score(odds(least) / FILLING_ODDS), &mut self.candidates);
         self.candidates.retain(|face| fills(face, picture));
         for face in &mut self.candidates {
             face.score = score(FILLING_ODDS * odds(face.score));

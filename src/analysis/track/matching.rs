@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Sighting, Track};
+use super::{Certainty, Sighting, Track};
 use crate::analysis::crop::Rect;
 
 /// Boxes that overlap by this much (intersection over union) belong together whatever is near.
@@ -13,6 +13,8 @@ const SIDES_PER_SECOND: f32 = 45.0;
 const MOST_SIDES: f32 = 1.5;
 /// How much larger one of two boxes without overlap may be.
 const MOST_GROWTH: f32 = 1.6;
+/// Faint sightings are in the same place from this intersection over union on.
+const FAINT_OVERLAP: f32 = 0.5;
 
 /// Assigns the best pair first; the buffers are kept.
 #[derive(Debug, Default)]
@@ -38,7 +40,10 @@ impl Matcher {
         self.pairs.clear();
         for (track, expected) in tracks.iter().enumerate() {
             for (index, sighting) in sightings.iter().enumerate() {
-                let affinity = affinity(expected.rect, sighting.rect, reach);
+                let affinity = match sighting.certainty {
+                    Certainty::Faint => faint_affinity(expected, sighting.rect),
+                    _ => affinity(expected.rect, sighting.rect, reach),
+                };
                 self.pairs.extend(affinity.map(|affinity| (affinity, track, index)));
             }
         }
@@ -57,7 +62,7 @@ impl Matcher {
     }
 }
 
-/// How well two boxes fit: from 1 on where they overlap, below where they are only near.
+/// How well two boxes fit: from 1 on where they overlap, from 0 on where they are only near.
 fn affinity(expected: Rect, seen: Rect, reach: f32) -> Option<f32> {
     let overlap = expected.overlap(seen);
     if overlap >= OVERLAP {
@@ -70,4 +75,10 @@ fn affinity(expected: Rect, seen: Rect, reach: f32) -> Option<f32> {
     let growth = side.max(seen_side) / side.min(seen_side);
     let distance = (seen_x - x).hypot(seen_y - y) / (reach * (side + seen_side) / 2.0);
     (growth <= MOST_GROWTH && distance < 1.0).then_some(1.0 - distance)
+}
+
+/// How well a faint sighting fits a face that counts: always less than another.
+fn faint_affinity(expected: &Track, seen: Rect) -> Option<f32> {
+    let overlap = expected.rect.overlap(seen);
+    (expected.id > 0 && overlap >= FAINT_OVERLAP).then_some(overlap - 1.0)
 }

@@ -39,9 +39,22 @@ impl Default for Settings {
 pub struct Sighting {
     /// In pixels; both sides above 0.
     pub rect: Rect,
-    /// Whether it counts at once, or only with the next sighting.
-    pub sure: bool,
+    pub certainty: Certainty,
 }
+
+/// What a sighting is worth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Certainty {
+    /// No face by itself, but enough for one that was there before (Zhang et al., "ByteTrack", 2022).
+    Faint,
+    /// Counts with the next sighting.
+    Likely,
+    /// Counts at once.
+    Sure,
+}
+
+/// How much a face counts that is seen faintly, where its smile is asked for.
+const FAINT_SHARE: f32 = 0.1;
 
 /// A face from its first sighting to its last.
 #[derive(Clone, Debug)]
@@ -54,6 +67,8 @@ pub struct Track {
     pub sighting: Option<usize>,
     /// Whether it smiles, once that was asked.
     pub answer: Option<Answer>,
+    /// Whether the last sighting was a faint one.
+    faint: bool,
     motion: Motion,
     seen: Duration,
 }
@@ -61,8 +76,9 @@ pub struct Track {
 /// Follows faces through a stream.
 ///
 /// A sighting goes to the track whose predicted box it overlaps most, or failing that to one near
-/// by: small boxes can leave their place from one frame to the next. In the first picture, which may
-/// be the only one, all sightings count at once.
+/// by: small boxes can leave their place from one frame to the next. What is then left of the tracks gets
+/// the faint sightings that are in the same place. In the first picture, which may be the only one,
+/// likely sightings count at once.
 #[derive(Debug, Default)]
 pub struct Tracker {
     pub settings: Settings,
@@ -123,18 +139,22 @@ impl Tracker {
                 track.motion.update(sightings[index].rect, time.saturating_sub(track.seen));
                 track.rect = track.motion.rect();
                 track.seen = time;
+                track.faint = sightings[index].certainty == Certainty::Faint;
             }
         }
-        // An unsure sighting that nothing follows was none.
+        // A likely sighting that nothing follows was none.
         self.tracks.retain(|track| track.id > 0 || track.sighting.is_some());
         for track in self.tracks.iter_mut().filter(|track| track.id == 0) {
             track.id = next(&mut self.last_id);
         }
-        for (index, sighting) in sightings.iter().enumerate() {
-            if !matched.sightings[index] {
-                let id = if first || sighting.sure { next(&mut self.last_id) } else { 0 };
-                self.tracks.push(Track::new(id, index, sighting.rect, time));
-            }
+        for (index, sighting) in sightings.iter().enumerate().filter(|(index, _)| !matched.sightings[*index])
+        {
+            let id = match sighting.certainty {
+                Certainty::Faint => continue,
+                Certainty::Likely if !first => 0,
+                Certainty::Likely | Certainty::Sure => next(&mut self.last_id),
+            };
+            self.tracks.push(Track::new(id, index, sighting.rect, time));
         }
     }
 
@@ -149,17 +169,20 @@ impl Tracker {
     }
 
     /// Tells how probable it is that the face smiles in the last frame, where a smile counts from
-    /// `threshold` on.
+    /// `threshold` on. A face that is seen faintly is turned away, blurred or in the dark, so that its answer
+    /// follows slowly.
     pub fn answer(&mut self, id: u32, probability: f32, threshold: f32) {
         let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) else { return };
         let (before, now) = (track.answer, self.time.unwrap_or_default());
-        track.answer = Some(Answer::after(before, probability, threshold, now, &self.settings));
+        let share = if track.faint { FAINT_SHARE } else { 1.0 };
+        track.answer = Some(Answer::after(before, probability, share, threshold, now, &self.settings));
     }
 }
 
 impl Track {
     fn new(id: u32, sighting: usize, rect: Rect, time: Duration) -> Self {
-        Self { id, rect, sighting: Some(sighting), answer: None, motion: Motion::new(rect), seen: time }
+        let motion = Motion::new(rect);
+        Self { id, rect, sighting: Some(sighting), answer: None, faint: false, motion, seen: time }
     }
 }
 
