@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use common::Bench;
 use gst_video::VideoRegionOfInterestMeta as RegionMeta;
-use gstsmile::analysis::Rect;
-use gstsmile::model::SmileWeights;
+use gstsmile::analysis::crop::Picture;
+use gstsmile::analysis::{Analyzer, Rect, Request};
+use gstsmile::model::{DeviceChoice, FaceWeights, SmileWeights};
 use gstsmile::smilefilter::{Face, Results};
 use image::RgbImage;
 use rand::{RngExt, SeedableRng};
@@ -353,4 +354,81 @@ fn people_of_genki_are_found_and_followed() {
     assert!(seen * 100 >= frames * 90, "faces are missed");
     assert!(steady * 100 >= shots * 90, "identities change");
     assert!(calm * 100 >= shots * 75, "answers waver");
+}
+
+/// A picture that is turned about a point, or that moves across it while a frame is taken.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    /// By this angle at most, in radians.
+    Tilt(f32),
+    /// By this share of the face's width at most.
+    Streaks(f32),
+}
+
+impl Trouble {
+    /// `amount` is from 0 to 1.
+    fn of(self, picture: &RgbImage, face: Rect, amount: f32) -> RgbImage {
+        let at = |x: f32, y: f32| {
+            let [x, y] = [(x, picture.width()), (y, picture.height())]
+                .map(|(at, len)| at.clamp(0.0, len as f32 - 1.0));
+            picture.get_pixel(x as u32, y as u32).0
+        };
+        let middle = [face.x + face.width / 2.0, face.y + face.height / 2.0];
+        RgbImage::from_fn(picture.width(), picture.height(), |x, y| match self {
+            Self::Tilt(angle) => {
+                let (sine, cosine) = (amount * angle).sin_cos();
+                let (x, y) = (x as f32 - middle[0], y as f32 - middle[1]);
+                image::Rgb(at(middle[0] + cosine * x - sine * y, middle[1] + sine * x + cosine * y))
+            }
+            Self::Streaks(share) => {
+                let len = (amount * share * face.width) as usize + 1;
+                let start = x as f32 - len as f32 / 2.0;
+                let passed = (0..len).map(|step| at(start + step as f32, y as f32).map(usize::from));
+                let sum = passed.reduce(|a, b| [a[0] + b[0], a[1] + b[1], a[2] + b[2]]).unwrap();
+                image::Rgb(sum.map(|value| (value / len) as u8))
+            }
+        })
+    }
+}
+
+#[test]
+fn people_who_tilt_their_heads_or_move_fast_stay_the_same() {
+    const FRAMES: u32 = 64;
+    let files: Vec<usize> = (0..16).map(|index| 30 + 240 * index).collect();
+    let Some(pictures) = genki(&files) else { return };
+    let mut analyzer = analyzer();
+    for trouble in [Trouble::Tilt(1.1), Trouble::Streaks(0.45)] {
+        let (mut films, mut seen, mut ids, mut wrong) = (0, 0, 0, 0);
+        for (picture, face) in &pictures {
+            analyzer.forget();
+            let mut faces = |amount: f32| {
+                let frame = trouble.of(picture, *face, amount);
+                let frame = Picture::rgb(frame.width() as usize, frame.height() as usize, frame.as_raw());
+                analyzer.analyze(&frame, None, &Request::default()).unwrap().to_vec()
+            };
+            let [first] = &faces(0.0)[..] else { continue };
+            let first = first.clone();
+            let mut last = first.id;
+            films += 1;
+            for frame in 1..FRAMES {
+                let amount = (std::f32::consts::PI * frame as f32 / FRAMES as f32).sin();
+                let found = faces(amount);
+                let Some(found) = found.first() else { continue };
+                seen += u32::from(!found.coasting);
+                ids += u32::from(found.id != last);
+                wrong += u32::from(found.smiling != first.smiling);
+                last = found.id;
+            }
+        }
+        let frames = films * (FRAMES - 1);
+        println!(
+            "{trouble:?}: seen in {seen} of {frames} frames, {ids} new identities in {films} films, {wrong} other answers"
+        );
+        assert!(films > 12 && seen * 100 >= frames * 70 && ids * 2 <= films, "{trouble:?}");
+    }
+}
+
+fn analyzer() -> Analyzer {
+    let (smiles, faces) = (SmileWeights::embedded().unwrap(), FaceWeights::embedded().unwrap());
+    Analyzer::new(&smiles, Some(&faces), DeviceChoice::Cpu).unwrap()
 }
