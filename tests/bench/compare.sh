@@ -31,7 +31,9 @@ esac
 target=${CARGO_TARGET_DIR:-target}
 build_for_gpu() {
     pipelines/build-cuda.sh --lib --bench peer
-    PROGRAM=$(find "$target/cuda/release/deps" -name 'peer-*' ! -name '*.d' -newer Cargo.lock | head -n 1)
+    # Builds with other dependencies may lie beside it.
+    PROGRAM=$(find "$target/cuda/release/deps" -name 'peer-*' ! -name '*.d' -printf '%T@ %p\n' | sort -rn |
+        head -n 1 | cut -d ' ' -f 2-)
 }
 if [ "$what" = carry ]; then
     build_for_gpu
