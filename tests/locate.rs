@@ -322,6 +322,7 @@ fn what_fills_the_picture_is_looked_at_from_farther_away() {
     assert_eq!(score(60.0, 320, 180), None);
 }
 
+#[cfg(feature = "train")]
 #[test]
 fn a_face_too_close_to_fit_is_found() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/astronaut.jpg");
