@@ -224,6 +224,13 @@ fn a_faint_sighting_keeps_a_face_and_makes_none() {
     assert!(stream.tracker.tracks().all(|track| track.sighting == Some(1)));
     stream.see_sightings(&[faint(220.0)]);
     assert!(stream.tracker.tracks().all(|track| track.sighting.is_none()));
+    // Another locator has to see it well first.
+    stream.see(&[square(100.0, 100.0, 60.0)]);
+    stream.tracker.doubt_faces();
+    for (sighting, seen) in [(faint(100.0), false), (likely(100.0), true), (faint(100.0), true)] {
+        stream.see_sightings(&[sighting]);
+        assert_eq!(stream.tracker.tracks().any(|track| track.sighting.is_some()), seen);
+    }
 }
 
 #[test]

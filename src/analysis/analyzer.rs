@@ -202,6 +202,7 @@ impl Analyzer {
     pub fn set_locator(&mut self, locator: Locator) {
         self.locator = Some(locator);
         self.locating.force();
+        self.tracker.doubt_faces();
     }
 
     /// Takes other settings from the next picture on.

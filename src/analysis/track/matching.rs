@@ -80,5 +80,6 @@ fn affinity(expected: Rect, seen: Rect, reach: f32) -> Option<f32> {
 /// How well a faint sighting fits a face that counts: always less than another.
 fn faint_affinity(expected: &Track, seen: Rect) -> Option<f32> {
     let overlap = expected.rect.overlap(seen);
-    (expected.id > 0 && overlap >= FAINT_OVERLAP).then_some(overlap - 1.0)
+    let known = expected.id > 0 && !expected.doubted;
+    (known && overlap >= FAINT_OVERLAP).then_some(overlap - 1.0)
 }

@@ -69,6 +69,8 @@ pub struct Track {
     pub answer: Option<Answer>,
     /// Whether the last sighting was a faint one.
     faint: bool,
+    /// Whether it takes a better one.
+    doubted: bool,
     motion: Motion,
     seen: Duration,
 }
@@ -107,6 +109,12 @@ impl Tracker {
         self.tracks.iter_mut().for_each(|track| track.answer = None);
     }
 
+    /// Has each face seen better than faintly before faint sightings keep it again: another locator may know
+    /// nothing of it.
+    pub fn doubt_faces(&mut self) {
+        self.tracks.iter_mut().for_each(|track| track.doubted = true);
+    }
+
     /// Goes on to a picture at `time` in which nobody looked for faces: they are where they should be,
     /// and none comes or goes.
     pub fn carry(&mut self, time: Duration) {
@@ -140,6 +148,7 @@ impl Tracker {
                 track.rect = track.motion.rect();
                 track.seen = time;
                 track.faint = sightings[index].certainty == Certainty::Faint;
+                track.doubted = false;
             }
         }
         // A likely sighting that nothing follows was none.
@@ -182,7 +191,8 @@ impl Tracker {
 impl Track {
     fn new(id: u32, sighting: usize, rect: Rect, time: Duration) -> Self {
         let motion = Motion::new(rect);
-        Self { id, rect, sighting: Some(sighting), answer: None, faint: false, motion, seen: time }
+        let [faint, doubted] = [false; 2];
+        Self { id, rect, sighting: Some(sighting), answer: None, faint, doubted, motion, seen: time }
     }
 }
 
