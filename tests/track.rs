@@ -222,6 +222,9 @@ fn a_faint_sighting_keeps_a_face_and_makes_none() {
     // Whatever is seen better comes first, and a faint one has to be in the same place.
     stream.see_sightings(&[faint(161.0), likely(165.0)]);
     assert!(stream.tracker.tracks().all(|track| track.sighting == Some(1)));
+    // A newcomer beside it is not it.
+    stream.see_sightings(&[faint(165.0), likely(240.0)]);
+    assert!(stream.tracker.tracks().all(|track| track.sighting == Some(0)));
     stream.see_sightings(&[faint(220.0)]);
     assert!(stream.tracker.tracks().all(|track| track.sighting.is_none()));
     // Another locator has to see it well first.

@@ -72,7 +72,7 @@ impl Default for Settings {
     }
 }
 
-/// From this score on a face that was there before still is, whatever the locator's threshold.
+/// From this score on a face that was there before still is, though the locator's threshold be higher.
 const FAINT: f32 = 0.3;
 /// How much more than its area times score counts what was looked at in the last picture.
 const STAYS: f32 = 1.25;
@@ -331,8 +331,9 @@ impl Analyzer {
             }
         }
         self.tracker.update(&self.sightings, self.clock.now);
-        // What the locator saw before is no longer what tracks were seen at.
+        // What the locator saw before is no longer what tracks were seen at, and it may see nothing there.
         self.locating.force();
+        self.tracker.doubt_faces();
     }
 
     /// Looks for faces.

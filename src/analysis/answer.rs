@@ -13,15 +13,15 @@ pub struct Answer {
     /// Of smiling, from 0 to 1.
     pub probability: f32,
     pub smiling: bool,
-    /// How many frames like the newest the average is made of.
+    /// How many frames of a face that is seen well the average is made of.
     weight: f32,
     time: Duration,
 }
 
 impl Answer {
     /// The answer at `time`, where the network gives `probability`, after the one of a frame before. What the
-    /// network saw counts `share` as much as a face that is seen well, from 0 to 1: the average follows it so much
-    /// slower.
+    /// network saw counts `share` as much as a face that is seen well, above 0 and up to 1: time and the average pass
+    /// so much slower.
     ///
     /// Frames before weigh less by the time constant `settings.smoothing`; a last one older than
     /// `settings.patience` says nothing of now. The first answer is a smile from `threshold` on. After
@@ -35,13 +35,13 @@ impl Answer {
         time: Duration,
         settings: &Settings,
     ) -> Self {
-        let elapsed = |answer: &Self| time.saturating_sub(answer.time);
+        let elapsed = |answer: &Self| time.saturating_sub(answer.time).mul_f32(share);
         let Some(before) = before.filter(|answer| elapsed(answer) <= settings.patience) else {
-            return Self { probability, smiling: probability >= threshold, weight: 1.0, time };
+            return Self { probability, smiling: probability >= threshold, weight: share, time };
         };
         let decay = match settings.smoothing.as_secs_f32() {
             0.0 => 0.0,
-            constant => (-share * elapsed(&before).as_secs_f32() / constant).exp(),
+            constant => (-elapsed(&before).as_secs_f32() / constant).exp(),
         };
         let weight = before.weight * decay + share;
         let probability = before.probability + (probability - before.probability) * share / weight;

@@ -98,7 +98,7 @@ impl Describe for Metadata {
 /// run them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaceMetadata {
-    /// Its input is the largest picture: larger ones are shrunk to fit.
+    /// Its input is what the longer side of a picture is brought to.
     pub architecture: Architecture,
     /// Input = brightness (0 to 255) × `scale` + `offset`.
     pub scale: f32,

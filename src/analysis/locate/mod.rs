@@ -56,8 +56,9 @@ fn shorter_side(rect: Rect, pixel_aspect: f32) -> f32 {
 /// The network looks at the whole picture first, and then a second time where it is not sure. At a
 /// face from nearer by: a small one shows more of itself there, a texture less of a face. At one that
 /// fills the picture, and at a picture without faces, from farther away, where such a face has a size
-/// that the network knows better. A cascade (Zhang et al., "Joint Face Detection and Alignment
-/// Using Multitask Cascaded Convolutional Networks", 2016) whose stages are one and the same network.
+/// that the network knows better; a wide picture is as far away in the first look. A cascade (Zhang et
+/// al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016)
+/// whose stages are one and the same network.
 pub struct Locator {
     threshold: f32,
     /// The intersection over union of two boxes that mean different faces is less.
@@ -193,6 +194,10 @@ impl Locator {
         for face in &mut self.candidates {
             face.score = score(FILLING_ODDS * odds(face.score));
         }
+        // What is no face must not hide what may be one.
+        let (threshold, overlap) = (self.threshold, self.overlap);
+        let hides = |face: &Detection| found.iter().any(|other| !apart(face, other, overlap));
+        self.candidates.retain(|face| face.score >= threshold || !hides(face));
         self.candidates.append(found);
         suppress(&mut self.candidates, self.overlap, found);
         Ok(())
@@ -235,14 +240,15 @@ fn suppress(candidates: &mut Vec<Detection>, most: f32, found: &mut Vec<Detectio
     candidates.truncate(MOST_CANDIDATES);
     found.clear();
     for candidate in &*candidates {
-        let another = |better: &Detection| {
-            better.rect.overlap(candidate.rect) < most
-                && better.rect.containment(candidate.rect) < MOST_CONTAINED
-        };
-        if found.iter().all(another) {
+        if found.iter().all(|better| apart(better, candidate, most)) {
             found.push(candidate.clone());
         }
     }
+}
+
+/// Whether two boxes neither overlap by `most` nor lie in each other.
+fn apart(a: &Detection, b: &Detection, most: f32) -> bool {
+    a.rect.overlap(b.rect) < most && a.rect.containment(b.rect) < MOST_CONTAINED
 }
 
 fn best_first(faces: &mut [Detection]) {

@@ -77,9 +77,9 @@ fn affinity(expected: Rect, seen: Rect, reach: f32) -> Option<f32> {
     (growth <= MOST_GROWTH && distance < 1.0).then_some(1.0 - distance)
 }
 
-/// How well a faint sighting fits a face that counts: always less than another.
+/// How well a faint sighting fits a face that counts: less than another that overlaps, better than one near by.
 fn faint_affinity(expected: &Track, seen: Rect) -> Option<f32> {
     let overlap = expected.rect.overlap(seen);
     let known = expected.id > 0 && !expected.doubted;
-    (known && overlap >= FAINT_OVERLAP).then_some(overlap - 1.0)
+    (known && overlap >= FAINT_OVERLAP).then_some(1.0 + OVERLAP * overlap)
 }

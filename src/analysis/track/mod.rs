@@ -77,9 +77,9 @@ pub struct Track {
 
 /// Follows faces through a stream.
 ///
-/// A sighting goes to the track whose predicted box it overlaps most, or failing that to one near
-/// by: small boxes can leave their place from one frame to the next. What is then left of the tracks gets
-/// the faint sightings that are in the same place. In the first picture, which may be the only one,
+/// A sighting goes to the track whose predicted box it overlaps most; what is left of the tracks gets
+/// the faint sightings that are in the same place, and failing these what is near by: small boxes can
+/// leave their place from one frame to the next. In the first picture, which may be the only one,
 /// likely sightings count at once.
 #[derive(Debug, Default)]
 pub struct Tracker {

@@ -37,7 +37,7 @@ impl Stock<'_> {
         if chance(rng, if main.face.is_some() { 0.25 } else { 0.5 }) {
             return Scene::picture(main, size, rng);
         }
-        // Frames of other shapes are filled up to what the network wants, and small ones not enlarged.
+        // Frames of other shapes are filled up to what the network wants, and second looks are small.
         let [width, height] = match chance(rng, 0.3) {
             true => size.map(|side| rng.random_range(3 * side / 8..=side)),
             false => size,
