@@ -324,14 +324,14 @@ fn what_fills_the_picture_is_looked_at_from_farther_away() {
 
 #[test]
 fn what_may_be_a_face_is_not_hidden_by_something_larger_that_is_none_either() {
-    // A grey spot makes a face 0.45 likely: in the first look half as large as the picture, in the one from farther
-    // away so large that it fills it, where its odds are raised to 0.67.
+    // A grey spot makes a face 0.35 likely: in the first look half as large as the picture, in the one from farther
+    // away so large that it fills it, where its odds are raised to 0.57.
     let mut data = white(320, 320, Rect { x: 130.0, y: 130.0, width: 60.0, height: 60.0 });
-    data.iter_mut().for_each(|byte| *byte = (*byte).min(121));
+    data.iter_mut().for_each(|byte| *byte = (*byte).min(108));
     let mut locator = Locator::new(&bright(80.0, 0.0)).unwrap();
     let mut found = Vec::new();
     locator.locate_from(&Picture::rgb(320, 320, &data), 0.3, &mut found).unwrap();
-    let kept = |face: &Detection| (face.rect.width - 160.0).abs() < 1.0 && (face.score - 0.45).abs() < 0.02;
+    let kept = |face: &Detection| (face.rect.width - 160.0).abs() < 1.0 && (face.score - 0.35).abs() < 0.02;
     assert!(found.iter().any(kept), "{found:?}");
 }
 
