@@ -24,7 +24,9 @@ pub struct Sample {
     /// The same with [`WIDE`] times as much of the picture in both directions, at the same scale;
     /// empty where nobody asked for it.
     pub wide: Box<[u8]>,
+    /// What its label says; of pictures without labels, nothing.
     pub smiling: bool,
+    pub labelled: bool,
 }
 
 /// How much more than the network's input what is varied for training shows, in each direction.
@@ -89,6 +91,17 @@ impl Catalog {
         Ok(Self { source, layout, pictures })
     }
 
+    /// Lists all pictures in a folder or tar archive, whatever its layout, without labels.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn unlabelled(path: &Path) -> Result<Self> {
+        let source = Source::open(path)?;
+        let layout = Layout::Unlabelled;
+        let pictures = layout.pictures(&source)?;
+        Ok(Self { source, layout, pictures })
+    }
+
     pub fn len(&self) -> usize {
         self.pictures.len()
     }
@@ -125,6 +138,7 @@ impl Catalog {
     pub fn decode(self, view: View, decoded: impl Fn() + Sync) -> Result<Dataset> {
         // Where one can be had, each thread can have its own.
         view.locator.map(Locator::new).transpose()?;
+        let labelled = self.layout != Layout::Unlabelled;
         let results: Vec<_> = self
             .pictures
             .into_par_iter()
@@ -134,7 +148,7 @@ impl Catalog {
                     let cut = read(&self.source, &name).map(|image| cutter.cut(&image));
                     decoded();
                     match cut {
-                        Ok([pixels, wide]) => Ok(Sample { name, pixels, wide, smiling }),
+                        Ok([pixels, wide]) => Ok(Sample { name, pixels, wide, smiling, labelled }),
                         Err(reason) => Err(Skipped { name, reason }),
                     }
                 },

@@ -94,26 +94,31 @@ pub trait Task {
 pub struct Examples<'a, E> {
     /// Seen once in every epoch.
     pub training: &'a [&'a E],
-    /// Of these an epoch sees `extra_share` times as many as of the others, if there are, chosen anew.
-    pub extra: &'a [&'a E],
-    pub extra_share: f64,
+    pub extra: Vec<Extra<'a, E>>,
     /// Measured on after each epoch.
     pub held_out: &'a [&'a E],
 }
 
+/// More to learn from. An epoch sees `share` times as many of these as there are in training, if there are,
+/// chosen anew.
+pub struct Extra<'a, E> {
+    pub examples: Vec<&'a E>,
+    pub share: f64,
+}
+
 impl<'a, E> Examples<'a, E> {
     pub fn new(training: &'a [&'a E], held_out: &'a [&'a E]) -> Self {
-        Self { training, extra: &[], extra_share: 0.0, held_out }
+        Self { training, extra: Vec::new(), held_out }
     }
 
     /// One epoch's examples in their order.
     fn of_epoch(&self, rng: &mut ChaCha8Rng) -> Vec<&'a E> {
         let mut order = self.training.to_vec();
-        if !self.extra.is_empty() {
-            let mut extra = self.extra.to_vec();
-            extra.shuffle(rng);
-            let count = (self.extra_share * self.training.len() as f64).round() as usize;
-            order.extend(extra.into_iter().take(count));
+        for Extra { examples, share } in self.extra.iter().filter(|extra| !extra.examples.is_empty()) {
+            let mut examples = examples.clone();
+            examples.shuffle(rng);
+            let count = (share * self.training.len() as f64).round() as usize;
+            order.extend(examples.into_iter().take(count));
         }
         order.shuffle(rng);
         order

@@ -25,6 +25,9 @@ pub enum Layout {
     /// `smile/` and `no-smile/`.
     #[serde(rename = "folder a class")]
     Classes,
+    /// Pictures anywhere, that nobody has labelled.
+    #[serde(rename = "without labels")]
+    Unlabelled,
 }
 
 /// A picture's name in its source, with its label.
@@ -35,14 +38,15 @@ pub(super) struct Labelled {
 }
 
 impl Layout {
-    /// In the order in which they are tried: what is named most specially comes first.
-    const ALL: [Self; 3] = [Self::GenkiR2009a, Self::Classes, Self::Genki4k];
+    /// Those with labels, in the order in which they are tried: what is named most specially comes first.
+    const LABELLED: [Self; 3] = [Self::GenkiR2009a, Self::Classes, Self::Genki4k];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Genki4k => "GENKI-4K",
             Self::GenkiR2009a => "GENKI-R2009a",
             Self::Classes => "folder a class",
+            Self::Unlabelled => "without labels",
         }
     }
 
@@ -54,7 +58,7 @@ impl Layout {
     pub(super) fn find(source: &mut Source) -> Result<(Self, Vec<Labelled>)> {
         let found = source.top();
         for _ in 0..=MAX_WRAPPERS {
-            if let Some(layout) = Self::ALL.into_iter().find(|layout| layout.fits(source)) {
+            if let Some(layout) = Self::LABELLED.into_iter().find(|layout| layout.fits(source)) {
                 return Ok((layout, layout.pictures(source)?));
             }
             match source.top().as_slice() {
@@ -65,7 +69,7 @@ impl Layout {
         Err(Error::Layout {
             path: source.path().into(),
             found: enumerate(&found),
-            wanted: Self::ALL.map(Self::description).join(", or "),
+            wanted: Self::LABELLED.map(Self::description).join(", or "),
         })
     }
 
@@ -74,6 +78,7 @@ impl Layout {
             Self::Genki4k => "`files/` and `labels.txt`".into(),
             Self::GenkiR2009a => format!("`files/`, `{R2009A_IMAGES}` and `{R2009A_LABELS}`"),
             Self::Classes => "`smile/` and `no-smile/`".into(),
+            Self::Unlabelled => "pictures".into(),
         };
         format!("{parts} ({})", self.name())
     }
@@ -83,10 +88,12 @@ impl Layout {
             Self::Genki4k => source.has("labels.txt") || source.has_folder("files"),
             Self::GenkiR2009a => source.has(R2009A_IMAGES) || source.has(R2009A_LABELS),
             Self::Classes => source.has_folder("smile") || source.has_folder("no-smile"),
+            Self::Unlabelled => true,
         }
     }
 
-    fn pictures(self, source: &Source) -> Result<Vec<Labelled>> {
+    /// In name order; without labels, none smiles.
+    pub(super) fn pictures(self, source: &Source) -> Result<Vec<Labelled>> {
         let mut pictures = match self {
             Self::Genki4k => pair(source, "labels.txt", pictures_in(source, "files"))?,
             Self::GenkiR2009a => {
@@ -102,6 +109,9 @@ impl Layout {
                     pictures_in(source, folder).into_iter().map(move |name| Labelled { name, smiling })
                 })
                 .collect(),
+            Self::Unlabelled => {
+                all_pictures(source).into_iter().map(|name| Labelled { name, smiling: false }).collect()
+            }
         };
         pictures.sort_by(|a, b| a.name.cmp(&b.name));
         match pictures.is_empty() {

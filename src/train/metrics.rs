@@ -159,6 +159,7 @@ pub(super) mod tests {
             pixels: Box::default(),
             wide: Box::default(),
             smiling,
+            labelled: true,
         };
         labels.iter().map(sample).collect()
     }
@@ -192,8 +193,13 @@ pub(super) mod tests {
 
     #[test]
     fn rows_are_actual_and_columns_predicted() {
-        let sample =
-            |smiling| Sample { name: String::new(), pixels: Box::default(), wide: Box::default(), smiling };
+        let sample = |smiling| Sample {
+            name: String::new(),
+            pixels: Box::default(),
+            wide: Box::default(),
+            smiling,
+            labelled: true,
+        };
         let (yes, no) = (sample(true), sample(false));
         let probabilities = [0.9, f32::NAN, 0.5, 0.1, f32::NAN];
         let confusion = Confusion::count(&[&no, &no, &yes, &yes, &yes], &probabilities, 0.5);

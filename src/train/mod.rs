@@ -32,13 +32,15 @@ pub use evaluation::{Band, Bin, Evaluation, Item, Kind, Level, Mistake, Perturba
 pub use face::{
     Face, FaceData, FaceFiles, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally,
 };
-pub use fit::{EpochResult, Examples, Observer, Outcome, Progress, Task, Trainer};
+pub use fit::{EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;
 pub use locate::{Located, Pictures, table as faces_table};
 pub use metrics::{CLASSES, Confusion, area_under_curve, best_temperature, calibration_error, wilson};
 pub use output::{beside, check_file, check_folder, write};
 pub use recipe::{Loss, Preset, Recipe, Schedule};
-pub use record::{DataFacts, HeldOut, Measured, Record, SoftFacts, SplitFacts, TeacherFacts};
+pub use record::{
+    DataFacts, HeldOut, Measured, Record, SoftFacts, SplitFacts, TeacherFacts, UnlabelledFacts,
+};
 pub use smile::{Smiles, predict};
 pub use soft_labels::SoftLabels;
 pub use split::{Fold, Parts, Split};

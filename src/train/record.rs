@@ -35,6 +35,11 @@ pub struct Record {
     pub extra: Vec<DataFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_share: Option<f64>,
+    /// What was learnt from by soft labels alone, and how many of it for each of the training pictures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlabelled: Vec<UnlabelledFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled_share: Option<f64>,
     /// How the weights came about that training started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<BTreeMap<String, Value>>,
@@ -73,6 +78,16 @@ pub struct DataFacts {
     pub layout: Layout,
     /// Pictures used: not smiling, smiling.
     pub counts: [usize; 2],
+    /// Pictures that could not be read.
+    pub skipped: usize,
+}
+
+/// Pictures without labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlabelledFacts {
+    pub name: String,
+    /// Pictures used: those with a soft label and a face.
+    pub pictures: usize,
     /// Pictures that could not be read.
     pub skipped: usize,
 }

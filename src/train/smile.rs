@@ -37,7 +37,8 @@ impl Smiles {
         Self { doubt, ..self }
     }
 
-    /// Replaces the share `trust` of the label of each picture that the table names by what it says.
+    /// Replaces the share `trust` of the label of each picture that the table names by what it says; without a
+    /// label, what the table says is all there is.
     pub fn with_soft_labels(self, labels: SoftLabels, trust: f32) -> Self {
         Self { soft_labels: Some((labels, trust)), ..self }
     }
@@ -51,9 +52,13 @@ impl Smiles {
 
     /// What a picture counts as in training, before teachers have looked at it.
     fn label(&self, sample: &Sample) -> f32 {
+        let soft = self.soft_labels.as_ref().and_then(|(labels, trust)| Some((labels.of(sample)?, *trust)));
         let label = (1.0 - self.doubt) * f32::from(u8::from(sample.smiling)) + self.doubt / 2.0;
-        let soft = self.soft_labels.as_ref().and_then(|(labels, trust)| Some((labels.of(sample)?, trust)));
-        soft.map_or(label, |(soft, trust)| label + trust * (soft - label))
+        match soft {
+            Some((soft, trust)) if sample.labelled => label + trust * (soft - label),
+            Some((soft, _)) => soft,
+            None => label,
+        }
     }
 
     /// What the network is to see: each picture as it is, or varied by its seed.
@@ -73,7 +78,7 @@ impl Smiles {
 pub struct Wanted {
     /// Of smiling; shape `(batch,)`.
     probabilities: Tensor,
-    /// The labels.
+    /// The labels, or what stands for them.
     smiling: Vec<bool>,
 }
 
@@ -95,6 +100,10 @@ impl Task for Smiles {
             false => f32::from(u8::from(sample.smiling)),
         };
         let mut wanted: Vec<f32> = samples.iter().map(label).collect();
+        let smiling = samples.iter().zip(&wanted);
+        let smiling =
+            smiling.map(|(sample, &wanted)| if sample.labelled { sample.smiling } else { wanted >= 0.5 });
+        let smiling = smiling.collect();
         let mut chance = variation;
         let seeds = samples.iter().map(|_| chance.as_mut().map(|chance| chance.random())).collect();
         let pictures = self.look(samples, seeds);
@@ -108,7 +117,7 @@ impl Task for Smiles {
         let probabilities = Tensor::from_vec(wanted, samples.len(), device)?;
         Ok((
             Tensor::from_vec(values, (samples.len(), channels, height, width), device)?,
-            Wanted { probabilities, smiling: samples.iter().map(|sample| sample.smiling).collect() },
+            Wanted { probabilities, smiling },
         ))
     }
 

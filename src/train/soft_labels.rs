@@ -59,7 +59,13 @@ mod tests {
     }
 
     fn sample(name: &str) -> Sample {
-        Sample { name: name.into(), pixels: Box::default(), wide: Box::default(), smiling: true }
+        Sample {
+            name: name.into(),
+            pixels: Box::default(),
+            wide: Box::default(),
+            smiling: true,
+            labelled: true,
+        }
     }
 
     #[test]

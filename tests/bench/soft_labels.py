@@ -61,15 +61,21 @@ class Landmarker:
             maps[number] = values.reshape(grid, step, grid, step, -1).mean((1, 3)).ravel()
         return points, self.network.get_tensor(self.outputs[1]).ravel()[0], maps
 
-    def features(self, image, center, side, angle):
+    def find(self, image, center, side, angle):
+        """The same, after a second look where the first saw the landmarks."""
         points, there, _ = self.look(image, center, AROUND_BOX * side, angle)
         if there > -1:
-            across = points[EYES[1]] - points[EYES[0]]
-            angle = np.arctan2(across[1], across[0])
-            upright = points @ turn(angle)
-            low, high = upright.min(0), upright.max(0)
-            center, side = turn(angle) @ ((low + high) / 2), max(high - low) * AROUND_LANDMARKS / AROUND_BOX
-        return self.look(image, center, AROUND_BOX * side, angle)[2]
+            center, side, angle = around(points)
+        return self.look(image, center, AROUND_BOX * side, angle)
+
+
+def around(points):
+    """Where to look for a face with these landmarks: center, side of its box and angle."""
+    across = points[EYES[1]] - points[EYES[0]]
+    angle = np.arctan2(across[1], across[0])
+    upright = points @ turn(angle)
+    low, high = upright.min(0), upright.max(0)
+    return turn(angle) @ ((low + high) / 2), max(high - low) * AROUND_LANDMARKS / AROUND_BOX, angle
 
 
 def turn(angle):
@@ -89,14 +95,18 @@ def cut(image, center, side, angle):
     return cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
+def picture(path):
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
 def genki(landmarker, folder, table):
-    """Names, labels and features of all pictures."""
+    """Of all pictures the names, labels, features, landmarks, and whether there is a face (logits)."""
     labels = [line.split()[0] == "1" for line in (folder / "labels.txt").read_text().splitlines() if line.strip()]
-    names, found = [], []
+    names, points, there, found = [], [], [], []
     with open(table, newline="") as file:
         for row in csv.DictReader(file):
             path = next(folder.rglob(row["file"]))
-            image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+            image = picture(path)
             height, width = image.shape[:2]
             center, side, angle = np.array([width / 2, height / 2]), min(height, width) / 2, 0.0
             if row["x"]:
@@ -105,10 +115,11 @@ def genki(landmarker, folder, table):
                 across = number("leye_x", "leye_y") - number("reye_x", "reye_y")
                 angle = np.arctan2(across[1], across[0])
             names.append(path.relative_to(folder).as_posix())
-            found.append(landmarker.features(image, center, side, angle))
+            for all_of, one in zip((points, there, found), landmarker.find(image, center, side, angle)):
+                all_of.append(one)
     assert len(labels) == len(names), "a label for each row of the table"
     features = {number: np.array([maps[number] for maps in found], np.float32) for number in MAPS}
-    return names, np.array(labels), features
+    return names, np.array(labels), features, np.array(points), np.array(there)
 
 
 class Regression:
@@ -133,15 +144,23 @@ class Regression:
         return np.mean(answers, 0)
 
 
-def write(path, names, labels, features, training):
-    of = lambda indices: {number: values[indices] for number, values in features.items()}
-    logits = np.zeros(len(training))
-    for others, own in StratifiedKFold(4, shuffle=True, random_state=1).split(training, labels[training]):
-        logits[own] = Regression(of(training[others]), labels[training[others]]).logits(of(training[own]))
+def select(features, indices):
+    return {number: values[indices] for number, values in features.items()}
+
+
+def write_table(path, names, logits):
     with open(path, "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("file", "probability"))
-        table.writerows((names[index], f"{1 / (1 + np.exp(-logit)):.6f}") for index, logit in zip(training, logits))
+        table.writerows((name, f"{1 / (1 + np.exp(-logit)):.6f}") for name, logit in zip(names, logits))
+
+
+def write(path, names, labels, features, training):
+    of = lambda indices: select(features, indices)
+    logits = np.zeros(len(training))
+    for others, own in StratifiedKFold(4, shuffle=True, random_state=1).split(training, labels[training]):
+        logits[own] = Regression(of(training[others]), labels[training[others]]).logits(of(training[own]))
+    write_table(path, [names[index] for index in training], logits)
     print(f"{path}: {quality(logits, labels[training])} on {len(training)} to learn from", flush=True)
     rest = np.setdiff1d(np.arange(len(names)), training)
     if len(rest):
@@ -160,7 +179,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "features.npz"
     if not kept.exists():
-        names, labels, features = genki(Landmarker(task), folder, table)
+        names, labels, features, _, _ = genki(Landmarker(task), folder, table)
         np.savez(kept, names=names, labels=labels, **{str(number): values for number, values in features.items()})
     kept = np.load(kept)
     names = [str(name) for name in kept["names"]]

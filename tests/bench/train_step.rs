@@ -28,6 +28,7 @@ impl Training {
             pixels: pixels.into(),
             wide: Box::default(),
             smiling: index % 2 == 1,
+            labelled: true,
         };
         let task = Smiles::new(Loss::CrossEntropy, weights.metadata.clone());
         let trainer = Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?;

@@ -33,6 +33,7 @@ fn results() -> Value {
         pixels: vec![90; 12].into(),
         wide: Box::default(),
         smiling: index % 2 == 1,
+        labelled: true,
     };
     let all: Vec<Sample> = (0..8).map(sample).collect();
     let samples: Vec<&Sample> = all.iter().collect();

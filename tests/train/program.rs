@@ -9,7 +9,7 @@ use gstsmile::train::Record;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::pictures::{put, put_classes};
+use crate::pictures::{jpeg, put, put_classes};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_smile-train");
 /// A network that learns the generated faces in seconds.
@@ -270,4 +270,45 @@ fn soft_labels_outweigh_labels_as_told() {
     put(folder.path(), "foreign.csv", "file,probability\nelsewhere.jpg,0.5\n");
     let output = run(folder.path(), &arguments.replace("soft-2", "foreign"));
     assert!(errors(&output).contains("names none of the 96 pictures"), "{}", errors(&output));
+}
+
+#[test]
+fn pictures_without_labels_teach_what_their_soft_labels_say() {
+    let folder = faces(10);
+    let mut rows = String::from("file,probability\n");
+    for index in 0..60 {
+        for (name, smiling) in [("a", true), ("b", false)] {
+            put(folder.path(), &format!("made/{name}-{index}.jpg"), jpeg(100 + index, smiling));
+            // Of the opposite opinion; the last are left out.
+            if index < 50 {
+                rows += &format!("{name}-{index}.jpg,{}\n", if smiling { 0.0 } else { 1.0 });
+            }
+        }
+    }
+    put(folder.path(), "soft.csv", rows);
+    let unlabelled = "--unlabelled made --unlabelled-share 6 --soft-labels soft.csv";
+    let arguments = format!("{TRAIN} --epochs 10 --trust 0 {unlabelled}");
+    let output = run(folder.path(), &arguments);
+    succeeded(&output);
+    let log = errors(&output);
+    assert!(log.contains("made: 120 pictures (without labels;"), "{log}");
+    assert!(log.contains("made: soft labels for 100 of 120"), "{log}");
+    let weights = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
+    let training = serde_json::to_value(weights.metadata.training).unwrap();
+    assert_eq!(
+        training["unlabelled"],
+        serde_json::json!([{ "name": "made", "pictures": 100, "skipped": 0 }])
+    );
+    assert_eq!(training["unlabelled_share"], 6.0);
+    assert!(training["accuracy"].as_f64().unwrap() < 0.3, "there are many more of them: {training}");
+
+    put(folder.path(), "foreign.csv", "file,probability\nsmile/000.jpg,0.5\n");
+    let output = run(folder.path(), &arguments.replace("soft.csv", "foreign.csv"));
+    let log = errors(&output);
+    assert!(
+        output.status.code() == Some(2) && log.contains("face in made, the first of which is a-0.jpg"),
+        "{log}"
+    );
+    let output = run(folder.path(), &format!("{TRAIN} --unlabelled made"));
+    assert!(errors(&output).contains("--soft-labels"), "{}", errors(&output));
 }

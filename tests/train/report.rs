@@ -46,6 +46,8 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         learning_rate: recipe.learning_rate,
         extra: vec![],
         extra_share: None,
+        unlabelled: vec![],
+        unlabelled_share: None,
         init: None,
         teachers: None,
         soft_labels: None,

@@ -5,8 +5,8 @@ use std::path::Path;
 use candle_core::Device;
 use gstsmile::model::{Architecture, Metadata, Weights};
 use gstsmile::train::{
-    Dataset, EpochResult, Examples, Loss, Observer, Outcome, Preset, Progress, Recipe, Sample, Schedule,
-    Smiles, Trainer,
+    Dataset, EpochResult, Examples, Extra, Loss, Observer, Outcome, Preset, Progress, Recipe, Sample,
+    Schedule, Smiles, Trainer,
 };
 use tempfile::tempdir;
 
@@ -61,7 +61,8 @@ fn samples(dataset: &Dataset) -> (Vec<&Sample>, Vec<&Sample>) {
 fn train(recipe: &Recipe, dataset: &Dataset, stops: &[usize], checkpoint: &Path) -> Vec<u8> {
     let (training, held_out) = samples(dataset);
     // Half as many again, of the same.
-    let extra = Examples { extra: &training, extra_share: 0.5, ..Examples::new(&training, &held_out) };
+    let extra = vec![Extra { examples: training.clone(), share: 0.5 }];
+    let extra = Examples { extra, ..Examples::new(&training, &held_out) };
     let examples = if recipe.average > 0.0 { extra } else { Examples::new(&training, &held_out) };
     let mut trainer = Trainer::new(recipe.clone(), task(), &Device::Cpu).unwrap();
     for &after in stops {

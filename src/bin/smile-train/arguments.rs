@@ -86,6 +86,13 @@ pub struct TrainArguments {
     /// How many of them an epoch sees for each picture of --data
     #[arg(long, value_name = "X", default_value = "2", value_parser = strength, help_heading = "Data")]
     pub extra_share: f64,
+    /// Pictures without labels, in which the locator finds the faces: folder or tar archive. Those that
+    /// --soft-labels names are learnt from, the others are left out. May be given several times
+    #[arg(long, value_name = "DIR", requires = "soft_labels", help_heading = "Data")]
+    pub unlabelled: Vec<PathBuf>,
+    /// How many of them an epoch sees for each picture of --data
+    #[arg(long, value_name = "X", default_value = "2", value_parser = strength, help_heading = "Data")]
+    pub unlabelled_share: f64,
     /// Share of each class that is kept for the final measurement
     #[arg(long, value_name = "F", default_value = "0.2", value_parser = fraction, help_heading = "Data")]
     pub test_fraction: f64,
@@ -353,6 +360,7 @@ impl TrainArguments {
                 ("--init", !self.init.is_empty()),
                 ("--teachers", self.teachers > 0),
                 ("--soft-labels", self.soft_labels.is_some()),
+                ("--unlabelled", !self.unlabelled.is_empty()),
                 ("--loss", self.loss.is_some()),
                 ("--temperature", self.temperature.is_some()),
                 ("--report", self.report.is_some()),

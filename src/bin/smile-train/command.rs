@@ -5,7 +5,7 @@ use std::path::Path;
 use gstsmile::train::last_component;
 
 /// Options whose value is a path.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 11] = [
     "--boxes",
     "--data",
     "--extra",
@@ -15,6 +15,8 @@ const PATHS: [&str; 9] = [
     "--no-face",
     "--out",
     "--report",
+    "--soft-labels",
+    "--unlabelled",
 ];
 
 /// This program's command as [`as_recorded`] writes it.

@@ -46,7 +46,7 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
                 .into(),
         ));
     }
-    let dataset = terminal::read_data(&arguments.data, view)?;
+    let dataset = terminal::read_data(Catalog::open(&arguments.data)?, view)?;
     let samples = select(&dataset, &weights, arguments.split)?;
     let probabilities = train::predict(&mut classifier, &samples)?;
     let threshold = weights.metadata.threshold;

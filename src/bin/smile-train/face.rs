@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use gstsmile::model::{FaceMetadata, FaceWeights};
 use gstsmile::train::{
-    self, Error, Examples, FaceData, FaceFiles, FaceRecord, Faces, Outcome, Picture, Result,
+    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Outcome, Picture, Result,
 };
 
 use crate::arguments::TrainArguments;
@@ -49,7 +49,6 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let empty: Vec<_> = training.iter().copied().filter(|picture| picture.face.is_none()).collect();
     training.extend(std::iter::repeat_n(empty, EMPTY_SHARE - 1).flatten());
     training.extend(&data.extra_no_face);
-    let extra: Vec<&Picture> = data.extra.iter().collect();
     // The test part stays untouched in any case: `locate` and `eval` measure on it.
     let held_out = select(&parts.validation);
     let task = Faces::new(metadata.clone(), &training)?;
@@ -72,8 +71,8 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     };
     files.write_facts(&metadata)?;
     let mut watch = Watch::new(terminal::catch_interrupts()?);
-    let extra_share = arguments.extra_share;
-    let examples = Examples { extra: &extra, extra_share, ..Examples::new(&training, &held_out) };
+    let extra = vec![Extra { examples: data.extra.iter().collect(), share: arguments.extra_share }];
+    let examples = Examples { extra, ..Examples::new(&training, &held_out) };
     let outcome = trainer.run(&examples, Some(&files.checkpoint), &mut watch);
     watch.finish();
     let outcome = outcome?;

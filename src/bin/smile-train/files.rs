@@ -9,7 +9,7 @@ use gstsmile::model::Describe;
 use gstsmile::train::{self, Error, Result, Task, Trainer};
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 17] = [
+const FIXED: [(&str, &str); 19] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
@@ -17,6 +17,8 @@ const FIXED: [(&str, &str); 17] = [
     ("/training/teachers", "--teachers, --teacher-filters or --trust"),
     ("/training/soft_labels", "--soft-labels or --trust"),
     ("/training/extra_share", "--extra-share"),
+    ("/training/unlabelled", "--unlabelled"),
+    ("/training/unlabelled_share", "--unlabelled-share"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),
     ("/training/split/fold", "--folds"),

@@ -8,7 +8,9 @@ use std::time::Instant;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use gstsmile::model::{FaceWeights, Region};
-use gstsmile::train::{Catalog, DataFacts, Dataset, EpochResult, Error, Observer, Progress, Result, View};
+use gstsmile::train::{
+    Catalog, DataFacts, Dataset, EpochResult, Error, Layout, Observer, Progress, Result, View,
+};
 
 /// The locator's weights in a file, or the built-in ones.
 pub fn face_weights(path: Option<&Path>) -> Result<FaceWeights> {
@@ -19,8 +21,7 @@ pub fn face_weights(path: Option<&Path>) -> Result<FaceWeights> {
 }
 
 /// Reads a data set behind a progress bar, and says what it found.
-pub fn read_data(path: &Path, view: View) -> Result<Dataset> {
-    let catalog = Catalog::open(path)?;
+pub fn read_data(catalog: Catalog, view: View) -> Result<Dataset> {
     let bar = ProgressBar::new(catalog.len() as u64)
         .with_style(style("{bar:40} {pos}/{len} pictures read, {eta} left"));
     let dataset = catalog.decode(view, || bar.inc(1));
@@ -31,13 +32,15 @@ pub fn read_data(path: &Path, view: View) -> Result<Dataset> {
     }
     let facts = DataFacts::of(&dataset);
     let faceless = dataset.samples.iter().filter(|sample| sample.pixels.is_empty()).count();
+    let [not_smiling, smiling] = facts.counts;
     eprintln!(
-        "{}: {} pictures ({} smiling, {} not smiling; layout {}; {}){}{}",
+        "{}: {} pictures ({}; {}){}{}",
         facts.name,
         dataset.samples.len(),
-        facts.counts[1],
-        facts.counts[0],
-        dataset.layout.name(),
+        match dataset.layout {
+            Layout::Unlabelled => "without labels".into(),
+            layout => format!("{smiling} smiling, {not_smiling} not smiling; layout {}", layout.name()),
+        },
         match view.region {
             Region::Full => "whole pictures",
             Region::Center => "largest centred squares",

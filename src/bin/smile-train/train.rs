@@ -12,8 +12,9 @@ use serde_json::Value;
 use gstsmile::model::{Architecture, Classifier, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Confusion, DataFacts, Dataset, Error, Examples, HeldOut, Measured, Outcome, Parts, Recipe, Record,
-    Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts, Teachers, Trainer, View,
+    self, Catalog, Confusion, DataFacts, Dataset, Error, Examples, Extra, HeldOut, Measured, Outcome, Parts,
+    Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts, Teachers,
+    Trainer, UnlabelledFacts, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -143,6 +144,7 @@ pub struct Material {
     metadata: Metadata,
     pub dataset: Dataset,
     extra: Vec<Dataset>,
+    unlabelled: Vec<Dataset>,
     init: Vec<(PathBuf, SmileWeights)>,
     device: Device,
 }
@@ -166,10 +168,14 @@ impl Material {
             _ => None,
         };
         let view = View { wide: arguments.preset.varies(), ..View::of(&metadata, locator.as_ref()) };
-        let dataset = terminal::read_data(&arguments.data, view)?;
-        let read = |path: &PathBuf| terminal::read_data(path, View { locator: None, ..view });
-        let extra = arguments.extra.iter().map(read).collect::<Result<_>>()?;
-        Ok(Self { metadata, dataset, extra, init, device })
+        let dataset = terminal::read_data(Catalog::open(&arguments.data)?, view)?;
+        let whole = View { locator: None, ..view };
+        let extra = arguments.extra.iter().map(|path| terminal::read_data(Catalog::open(path)?, whole));
+        let extra = extra.collect::<Result<_>>()?;
+        let unlabelled = arguments.unlabelled.iter();
+        let unlabelled = unlabelled.map(|path| terminal::read_data(Catalog::unlabelled(path)?, view));
+        let unlabelled = unlabelled.collect::<Result<_>>()?;
+        Ok(Self { metadata, dataset, extra, unlabelled, init, device })
     }
 
     /// The weights that a network can start from, with their files.
@@ -185,6 +191,8 @@ pub struct Session<'a> {
     files: Files,
     training: Vec<&'a Sample>,
     extra: Vec<&'a Sample>,
+    /// Those with a soft label.
+    unlabelled: Vec<&'a Sample>,
     /// What is measured on.
     pub held_out: Vec<&'a Sample>,
     part: HeldOut,
@@ -204,7 +212,7 @@ impl<'a> Session<'a> {
         (split, part): (Split, HeldOut),
         files: Files,
     ) -> Result<Self> {
-        let Material { dataset, extra, device, .. } = material;
+        let Material { dataset, extra, unlabelled, device, .. } = material;
         let parts = split.parts(&dataset.labels());
         require_both_classes(dataset, &parts)?;
         let mut metadata =
@@ -215,7 +223,10 @@ impl<'a> Session<'a> {
         let training = dataset.select(&parts.training);
         let extra: Vec<&Sample> = extra.iter().flat_map(|dataset| &dataset.samples).collect();
         let soft = arguments.soft_labels.as_ref();
-        let soft = soft.map(|path| soft_labels(path, split, &training, &extra)).transpose()?;
+        let soft = soft.map(|path| soft_labels(path, split, [&training, &extra], unlabelled)).transpose()?;
+        let (unlabelled, facts) = named(unlabelled, soft.as_ref().map(|(labels, _)| labels))?;
+        record.unlabelled_share = (!facts.is_empty()).then_some(arguments.unlabelled_share);
+        record.unlabelled = facts;
         record.soft_labels = soft.as_ref().map(|(labels, pictures)| SoftFacts {
             file: labels.name.clone(),
             pictures: *pictures,
@@ -239,7 +250,19 @@ impl<'a> Session<'a> {
             HeldOut::Test => dataset.select(&parts.test),
         };
         let device = device.clone();
-        Ok(Self { arguments, files, training, extra, held_out, part, record, metadata, trainer, device })
+        Ok(Self {
+            arguments,
+            files,
+            training,
+            extra,
+            unlabelled,
+            held_out,
+            part,
+            record,
+            metadata,
+            trainer,
+            device,
+        })
     }
 
     /// Trains and measures, unless an earlier run has; `None` where the user ends it.
@@ -295,8 +318,12 @@ impl<'a> Session<'a> {
         }
         self.files.write_facts(&self.metadata)?;
         let [training, seen] = [&self.training, &self.held_out].map(|samples| with_face(samples));
-        let extra_share = self.arguments.extra_share;
-        let examples = Examples { extra: &self.extra, extra_share, ..Examples::new(&training, &seen) };
+        let TrainArguments { extra_share, unlabelled_share, .. } = *self.arguments;
+        let extra = vec![
+            Extra { examples: self.extra.clone(), share: extra_share },
+            Extra { examples: self.unlabelled.clone(), share: unlabelled_share },
+        ];
+        let examples = Examples { extra, ..Examples::new(&training, &seen) };
         let outcome = self.trainer.run(&examples, Some(&self.files.checkpoint), watch);
         watch.finish();
         let outcome = outcome?;
@@ -380,6 +407,8 @@ fn record(
         learning_rate: recipe.learning_rate,
         extra: extra.iter().map(DataFacts::of).collect(),
         extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
+        unlabelled: Vec::new(),
+        unlabelled_share: None,
         init: None,
         teachers: None,
         soft_labels: None,
@@ -391,15 +420,15 @@ fn record(
 fn soft_labels(
     path: &Path,
     split: Split,
-    training: &[&Sample],
-    extra: &[&Sample],
+    [training, extra]: [&[&Sample]; 2],
+    unlabelled: &[Dataset],
 ) -> Result<(SoftLabels, usize)> {
     let fold = split.fold.map_or(0, |fold| fold.number);
     let path = PathBuf::from(path.to_string_lossy().replace("{fold}", &fold.to_string()));
     let labels = SoftLabels::read(&path)?;
     let known = training.iter().chain(extra).filter(|sample| labels.of(sample).is_some()).count();
     let all = training.len() + extra.len();
-    if known == 0 {
+    if known == 0 && unlabelled.is_empty() {
         return Err(Error::Mismatch(format!(
             "--soft-labels: {} names none of the {all} pictures to learn from, the first of which is {}",
             path.display(),
@@ -408,6 +437,32 @@ fn soft_labels(
     }
     eprintln!("soft labels for {known} of {all} pictures to learn from");
     Ok((labels, known))
+}
+
+/// Of pictures without labels those with a face that the table names, and what is recorded of each data set.
+fn named<'a>(
+    unlabelled: &'a [Dataset],
+    soft: Option<&SoftLabels>,
+) -> Result<(Vec<&'a Sample>, Vec<UnlabelledFacts>)> {
+    let is_named = |sample: &&Sample| {
+        !sample.pixels.is_empty() && soft.is_some_and(|labels| labels.of(sample).is_some())
+    };
+    let mut all = Vec::new();
+    let mut facts = Vec::new();
+    for Dataset { name, samples, skipped, .. } in unlabelled {
+        let before = all.len();
+        all.extend(samples.iter().filter(is_named));
+        let (pictures, skipped) = (all.len() - before, skipped.len());
+        if pictures == 0 {
+            return Err(Error::Mismatch(format!(
+                "--unlabelled: the table of --soft-labels names none of the pictures with a face in {name}, the first of which is {}",
+                samples.first().map_or("", |sample| &sample.name)
+            )));
+        }
+        eprintln!("{name}: soft labels for {pictures} of {} pictures without labels", samples.len());
+        facts.push(UnlabelledFacts { name: name.clone(), pictures, skipped });
+    }
+    Ok((all, facts))
 }
 
 fn require_both_classes(dataset: &Dataset, parts: &Parts) -> Result<()> {

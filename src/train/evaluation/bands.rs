@@ -122,6 +122,7 @@ mod tests {
             pixels: vec![byte; 12].into(),
             wide: Box::default(),
             smiling,
+            labelled: true,
         };
         let all = [sample(90, true), sample(90, false), sample(200, true)];
         let samples: Vec<&Sample> = all.iter().collect();
