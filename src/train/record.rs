@@ -56,6 +56,9 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SoftFacts {
     pub file: String,
+    /// See [`super::SoftLabels::fingerprint`].
+    #[serde(default)]
+    pub fingerprint: String,
     /// Of those to learn from, how many it names.
     pub pictures: usize,
     /// Share of their labels that it replaced.

@@ -12,6 +12,8 @@ use super::error::{Error, Result};
 pub struct SoftLabels {
     /// Of the table that they come from.
     pub name: String,
+    /// Of the table's bytes, to tell whether it is still the same one.
+    pub fingerprint: String,
     probabilities: HashMap<String, f32>,
 }
 
@@ -29,7 +31,8 @@ impl SoftLabels {
     /// [`Error::Label`] where the table can't be read, or a row is none of these.
     pub fn read(path: &Path) -> Result<Self> {
         let failed = |reason: String| Error::Label { data: path.into(), file: "table".into(), reason };
-        let mut table = csv::Reader::from_path(path).map_err(|error| failed(error.to_string()))?;
+        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let mut table = csv::Reader::from_reader(&bytes[..]);
         let mut probabilities = HashMap::new();
         for row in table.deserialize() {
             let Row { file, probability } = row.map_err(|error| failed(error.to_string()))?;
@@ -38,13 +41,19 @@ impl SoftLabels {
             }
             probabilities.insert(file, probability);
         }
-        Ok(Self { name: last_component(path), probabilities })
+        Ok(Self { name: last_component(path), fingerprint: fingerprint(&bytes), probabilities })
     }
 
     /// `None` where the table doesn't name the picture.
     pub fn of(&self, sample: &Sample) -> Option<f32> {
         self.probabilities.get(&sample.name).copied()
     }
+}
+
+/// FNV-1a of 64 bits (Fowler, Noll and Vo), in hexadecimal digits.
+fn fingerprint(bytes: &[u8]) -> String {
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
 #[cfg(test)]
@@ -74,6 +83,12 @@ mod tests {
         assert_eq!(soft.name, "soft.csv");
         let answers = ["smile/a.jpg", "b.jpg", "c.jpg"].map(|name| soft.of(&sample(name)));
         assert_eq!(answers, [Some(0.25), Some(1.0), None]);
+    }
+
+    #[test]
+    fn a_fingerprint_is_what_others_compute() {
+        assert_eq!(fingerprint(b""), "cbf29ce484222325");
+        assert_eq!(fingerprint(b"a"), "af63dc4c8601ec8c");
     }
 
     #[test]

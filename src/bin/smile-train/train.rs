@@ -229,6 +229,7 @@ impl<'a> Session<'a> {
         record.unlabelled = facts;
         record.soft_labels = soft.as_ref().map(|(labels, pictures)| SoftFacts {
             file: labels.name.clone(),
+            fingerprint: labels.fingerprint.clone(),
             pictures: *pictures,
             trust: arguments.trust,
         });
