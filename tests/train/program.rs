@@ -319,6 +319,9 @@ fn pictures_without_labels_teach_what_their_soft_labels_say() {
         output.status.code() == Some(2) && log.contains("face in made, the first of which is a-0.jpg"),
         "{log}"
     );
+    let output = run(folder.path(), &arguments.replace("--unlabelled made", "--unlabelled faces"));
+    let log = errors(&output);
+    assert!(output.status.code() == Some(2) && log.contains("both have a picture no-smile/000.jpg"), "{log}");
     let output = run(folder.path(), &format!("{TRAIN} --unlabelled made"));
     assert!(errors(&output).contains("--soft-labels"), "{}", errors(&output));
 }

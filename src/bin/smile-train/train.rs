@@ -1,5 +1,6 @@
 //! Training: from a data set to a weights file and a report.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -224,6 +225,7 @@ impl<'a> Session<'a> {
         let extra: Vec<&Sample> = extra.iter().flat_map(|dataset| &dataset.samples).collect();
         let soft = arguments.soft_labels.as_ref();
         let soft = soft.map(|path| soft_labels(path, split, [&training, &extra], unlabelled)).transpose()?;
+        require_other_names(unlabelled, dataset)?;
         let (unlabelled, facts) = named(unlabelled, soft.as_ref().map(|(labels, _)| labels))?;
         record.unlabelled_share = (!facts.is_empty()).then_some(arguments.unlabelled_share);
         record.unlabelled = facts;
@@ -464,6 +466,20 @@ fn named<'a>(
         facts.push(UnlabelledFacts { name: name.clone(), pictures, skipped });
     }
     Ok((all, facts))
+}
+
+/// One table names both, and must not mean a picture of `dataset`, which may be held out.
+fn require_other_names(unlabelled: &[Dataset], dataset: &Dataset) -> Result<()> {
+    let names: HashSet<&str> = dataset.samples.iter().map(|sample| sample.name.as_str()).collect();
+    for Dataset { name, samples, .. } in unlabelled {
+        if let Some(sample) = samples.iter().find(|sample| names.contains(sample.name.as_str())) {
+            return Err(Error::Mismatch(format!(
+                "--unlabelled: {name} and {} both have a picture {}; give one of them another name, so that --soft-labels can tell them apart",
+                dataset.name, sample.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn require_both_classes(dataset: &Dataset, parts: &Parts) -> Result<()> {
