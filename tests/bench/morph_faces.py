@@ -26,14 +26,14 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
-from soft_labels import MAPS, Landmarker, Regression, around, cut, genki, picture, quality, select, write_table
+from soft_labels import EYES, MAPS, Landmarker, Regression, around, cut, genki, picture, quality, select, write_table
 
 GROUPS_A_FOLD = 3
 # Of so many others the one that is seen from nearest the same side.
 CHOICE = 5
 # The side of a picture, and how much more than the landmarks it shows.
 SIDE, SHOWN = 176, 2.1
-NOSE, EYES = 1, (33, 263)
+NOSE = 1
 # Points of a picture that stay where they are.
 FRAME = np.array([(x, y) for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)]) * (SIDE - 1)
 PIXELS = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), -1).reshape(-1, 2).astype(float)

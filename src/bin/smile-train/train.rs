@@ -175,7 +175,8 @@ impl Material {
         let extra = extra.collect::<Result<_>>()?;
         let unlabelled = arguments.unlabelled.iter();
         let unlabelled = unlabelled.map(|path| terminal::read_data(Catalog::unlabelled(path)?, view));
-        let unlabelled = unlabelled.collect::<Result<_>>()?;
+        let unlabelled = unlabelled.collect::<Result<Vec<_>>>()?;
+        require_other_names(&unlabelled, &dataset)?;
         Ok(Self { metadata, dataset, extra, unlabelled, init, device })
     }
 
@@ -225,7 +226,6 @@ impl<'a> Session<'a> {
         let extra: Vec<&Sample> = extra.iter().flat_map(|dataset| &dataset.samples).collect();
         let soft = arguments.soft_labels.as_ref();
         let soft = soft.map(|path| soft_labels(path, split, [&training, &extra], unlabelled)).transpose()?;
-        require_other_names(unlabelled, dataset)?;
         let (unlabelled, facts) = named(unlabelled, soft.as_ref().map(|(labels, _)| labels))?;
         record.unlabelled_share = (!facts.is_empty()).then_some(arguments.unlabelled_share);
         record.unlabelled = facts;
