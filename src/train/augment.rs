@@ -4,13 +4,16 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageFormat};
 use rand::{Rng, RngExt};
 
-/// Changes brightness, contrast, gamma and the light's direction.
-pub fn light(pixels: &mut [u8], width: usize, rng: &mut impl Rng) {
-    let gamma = normal(rng, 0.25).exp();
-    let gain = if chance(rng, 0.1) { rng.random_range(0.25..0.6) } else { normal(rng, 0.2).exp() };
-    let shift = normal(rng, 12.0);
+/// Changes brightness, contrast, gamma and the light's direction, more so with a `strength` from 0 to 1.
+pub fn light(pixels: &mut [u8], width: usize, strength: f32, rng: &mut impl Rng) {
+    let gamma = normal(rng, 0.25 * strength).exp();
+    let gain = match chance(rng, 0.1 * strength) {
+        true => rng.random_range(0.25..0.6),
+        false => normal(rng, 0.2 * strength).exp(),
+    };
+    let shift = normal(rng, 12.0 * strength);
     // Light from one side: a factor that falls along a direction.
-    let fall = if chance(rng, 0.25) { rng.random_range(0.2..0.9) } else { 0.0 };
+    let fall = if chance(rng, 0.25 * strength) { rng.random_range(0.2..0.9) } else { 0.0 };
     let (sin, cos) = rng.random_range(0.0..std::f32::consts::TAU).sin_cos();
     let height = pixels.len() / width;
     let curve: Vec<f32> = (0..256u16).map(|value| (f32::from(value) / 255.0).powf(gamma) * 255.0).collect();

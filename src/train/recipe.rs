@@ -106,10 +106,9 @@ impl Preset {
         }
     }
 
-    /// Where training pictures vary by chance, the margin about a face that they vary around: looser than
-    /// what the network is shown later.
-    pub fn varies(self) -> Option<f32> {
-        (self == Self::Smile).then_some(0.1)
+    /// Whether training pictures of faces vary by chance.
+    pub fn varies(self) -> bool {
+        self == Self::Smile
     }
 
     /// The share of each label that isn't believed.

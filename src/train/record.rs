@@ -40,6 +40,9 @@ pub struct Record {
     pub unlabelled: Vec<UnlabelledFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlabelled_share: Option<f64>,
+    /// How strongly pictures were varied, where not in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation: Option<f64>,
     /// How the weights came about that training started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<BTreeMap<String, Value>>,

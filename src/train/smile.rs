@@ -21,6 +21,7 @@ pub struct Smiles {
     loss: Loss,
     metadata: Metadata,
     doubt: f32,
+    variation: f32,
     soft_labels: Option<(SoftLabels, f32)>,
     teachers: Option<(Teachers, f32)>,
 }
@@ -28,13 +29,18 @@ pub struct Smiles {
 impl Smiles {
     /// For networks that `metadata` describes.
     pub fn new(loss: Loss, metadata: Metadata) -> Self {
-        Self { loss, metadata, doubt: 0.0, soft_labels: None, teachers: None }
+        Self { loss, metadata, doubt: 0.0, variation: 1.0, soft_labels: None, teachers: None }
     }
 
     /// Takes the share `doubt` of each label back in training and gives one half instead, since
     /// some labels are wrong (label smoothing, Szegedy et al. 2016).
     pub fn with_doubt(self, doubt: f32) -> Self {
         Self { doubt, ..self }
+    }
+
+    /// Varies what is kept to be varied by this strength, from 0 to 1, instead of 1.
+    pub fn with_variation(self, variation: f32) -> Self {
+        Self { variation, ..self }
     }
 
     /// Replaces the share `trust` of the label of each picture that the table names by what it says; without a
@@ -66,7 +72,8 @@ impl Smiles {
         let [_, height, width] = self.metadata.architecture.input;
         let see = |(sample, seed): (&&'a Sample, Option<u64>)| match seed {
             Some(seed) if !sample.wide.is_empty() => {
-                vary(&sample.wide, [width, height], &mut ChaCha8Rng::seed_from_u64(seed)).into()
+                vary(&sample.wide, [width, height], self.variation, &mut ChaCha8Rng::seed_from_u64(seed))
+                    .into()
             }
             _ => sample.pixels[..].into(),
         };

@@ -1,4 +1,8 @@
 //! Chance variations of a cut-out face: what a camera, a locator and a compressor do to it.
+//!
+//! Their strength, from 0 to 1, says how far faces are moved and how much the light changes, and how
+//! often they are softened, noisy, compressed or hidden in part; not how often they are grey or
+//! overexposed.
 
 use image::imageops::{self, FilterType};
 use image::{GrayImage, ImageBuffer};
@@ -10,8 +14,8 @@ use super::dataset::WIDE;
 use super::plane::{Placement, bilinear};
 
 /// A `width` × `height` input (R, G and B planes) out of one that shows [`WIDE`] times as much.
-pub fn vary(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> Vec<u8> {
-    let mut pixels = moved(wide, [width, height], rng);
+pub fn vary(wide: &[u8], [width, height]: [usize; 2], strength: f32, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut pixels = moved(wide, [width, height], strength, rng);
     if chance(rng, 0.2) {
         to_grey(&mut pixels);
     }
@@ -21,16 +25,16 @@ pub fn vary(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> V
     let exposure = if chance(rng, 0.2) { rng.random_range(1.0..1.8) } else { 1.0 };
     for plane in pixels.chunks_exact_mut(width * height) {
         if !grey {
-            augment::gain(plane, normal(rng, 0.08).exp());
+            augment::gain(plane, normal(rng, 0.08 * strength).exp());
         }
-        augment::light(plane, width, &mut light.clone());
+        augment::light(plane, width, strength, &mut light.clone());
         if exposure > 1.0 {
             augment::gain(plane, exposure);
         }
     }
     rng.set_word_pos(rng.get_word_pos() + 64);
-    soften(&mut pixels, [width, height], rng);
-    if chance(rng, 0.25) {
+    soften(&mut pixels, [width, height], strength, rng);
+    if chance(rng, 0.25 * strength) {
         let deviation = rng.random_range(0.0..10.0);
         let noise = rng.clone();
         for plane in pixels.chunks_exact_mut(width * height) {
@@ -40,27 +44,30 @@ pub fn vary(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> V
             }
         }
     }
-    if chance(rng, 0.15) {
+    if chance(rng, 0.15 * strength) {
         let quality = rng.random_range(20..80);
         pixels.chunks_exact_mut(width * height).for_each(|plane| augment::jpeg(plane, width, quality));
     }
-    if chance(rng, 0.15) {
+    if chance(rng, 0.15 * strength) {
         erase(&mut pixels, [width, height], rng);
     }
     pixels
 }
 
 /// Turned, shifted, scaled and mirrored.
-fn moved(wide: &[u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) -> Vec<u8> {
+fn moved(wide: &[u8], [width, height]: [usize; 2], strength: f32, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let size = [WIDE * width, WIDE * height];
     // Mostly what a locator does; now and then a tight crop, or a loose one.
-    let scale = if chance(rng, 0.3) { log_uniform(rng, 0.6, 1.5) } else { log_uniform(rng, 0.8, 1.25) };
-    let stretch = normal(rng, 0.05).exp();
+    let scale = match chance(rng, 0.3 * strength) {
+        true => log_uniform(rng, 0.6, 1.5),
+        false => log_uniform(rng, 0.8, 1.25).powf(strength),
+    };
+    let stretch = normal(rng, 0.05 * strength).exp();
     let placement = Placement {
         from: size.map(|side| side as f32 / 2.0),
-        to: [width, height].map(|side| side as f32 * (0.5 + normal(rng, 0.06))),
+        to: [width, height].map(|side| side as f32 * (0.5 + normal(rng, 0.06 * strength))),
         scale: [if rng.random() { scale } else { -scale } * stretch, scale],
-        angle: normal(rng, 0.17),
+        angle: normal(rng, 0.17 * strength),
     };
     let mut pixels = vec![0; 3 * width * height];
     for y in 0..height {
@@ -87,13 +94,13 @@ fn to_grey(pixels: &mut [u8]) {
 }
 
 /// Less sharp, as from a small, blurred or moving face.
-fn soften(pixels: &mut [u8], [width, height]: [usize; 2], rng: &mut ChaCha8Rng) {
-    if chance(rng, 0.25) {
+fn soften(pixels: &mut [u8], [width, height]: [usize; 2], strength: f32, rng: &mut ChaCha8Rng) {
+    if chance(rng, 0.25 * strength) {
         let share = rng.random_range(0.35..0.8);
         for plane in pixels.chunks_exact_mut(width * height) {
             coarsen(plane, [width, height], share);
         }
-    } else if chance(rng, 0.2) {
+    } else if chance(rng, 0.2 * strength) {
         let directions = [rng.random(), true];
         pixels.chunks_exact_mut(width * height).for_each(|plane| augment::blur(plane, width, directions));
     }
@@ -134,9 +141,31 @@ mod tests {
     #[test]
     fn variations_differ_from_seed_to_seed_only() {
         let wide: Vec<u8> = (0..3 * 128 * 128).map(|index| (index % 251) as u8).collect();
-        let varied = |seed| vary(&wide, [64, 64], &mut ChaCha8Rng::seed_from_u64(seed));
+        let varied = |seed| vary(&wide, [64, 64], 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
         assert!(varied(1) == varied(1) && varied(1) != varied(2));
         assert_eq!(varied(3).len(), 3 * 64 * 64);
+    }
+
+    #[test]
+    fn a_lower_strength_changes_less() {
+        let wide: Vec<u8> =
+            (0..3 * 128 * 128).map(|index| ((128 + index % 128 + index / 128 % 128) / 2) as u8).collect();
+        let middle = moved(&wide, [64, 64], 0.0, &mut ChaCha8Rng::seed_from_u64(1));
+        // Columns of the second half may be mirrored.
+        let expected: Vec<u8> = (32..96).map(|x| wide[64 * 128 + x]).collect();
+        let row = &middle[32 * 64..33 * 64];
+        assert!(row == expected || row.iter().rev().eq(&expected));
+        let difference = |strength| {
+            let changed = |seed| {
+                let varied = vary(&wide, [64, 64], strength, &mut ChaCha8Rng::seed_from_u64(seed));
+                let straight = moved(&wide, [64, 64], 0.0, &mut ChaCha8Rng::seed_from_u64(seed));
+                let pairs = varied.iter().zip(&straight);
+                pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>()
+            };
+            (0..40).map(changed).sum::<u64>()
+        };
+        let differences = [0.0, 0.5, 1.0].map(difference);
+        assert!(differences.is_sorted_by(|a, b| 1.3 * *a as f64 <= *b as f64), "{differences:?}");
     }
 
     #[test]
@@ -144,7 +173,7 @@ mod tests {
         let plane: Vec<u8> = (0..128 * 128).map(|index| (index / 80) as u8).collect();
         let wide = [plane.clone(), plane.clone(), plane].concat();
         for seed in 0..50 {
-            let varied = vary(&wide, [64, 64], &mut ChaCha8Rng::seed_from_u64(seed));
+            let varied = vary(&wide, [64, 64], 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
             let hidden = varied.chunks_exact(64 * 64).collect::<Vec<_>>();
             // What is erased may have a colour.
             let coloured = (0..64 * 64).filter(|&index| hidden[0][index] != hidden[1][index]).count();
@@ -159,7 +188,7 @@ mod tests {
             (0..3).for_each(|channel| wide[(channel * 128 + y) * 128 + x] = 255);
         }
         for seed in 0..50 {
-            let moved = moved(&wide, [64, 64], &mut ChaCha8Rng::seed_from_u64(seed));
+            let moved = moved(&wide, [64, 64], 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
             let brightest = (0..64 * 64).max_by_key(|&index| moved[index]).unwrap();
             let away = ((brightest % 64) as f32 - 32.0).hypot((brightest / 64) as f32 - 32.0);
             assert!(away < 20.0, "seed {seed}: {away}");

@@ -218,6 +218,7 @@ fn errors_have_their_exit_codes_and_leave_nothing() {
             2,
             "--soft-labels is not for --preset face",
         ),
+        (format!("--data faces {out} --variation 0.5"), 2, "--variation is only for --preset smile"),
         (format!("cross-validate --data faces {out} --no-face faces"), 2, "--no-face is only for"),
         (format!("cross-validate --data faces {out} --preset face"), 2, "cross-validate is not for"),
         ("--data faces --device cuda:99 --out a.safetensors".into(), 2, "cuda:99"),

@@ -48,6 +48,7 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         extra_share: None,
         unlabelled: vec![],
         unlabelled_share: None,
+        variation: None,
         init: None,
         teachers: None,
         soft_labels: None,

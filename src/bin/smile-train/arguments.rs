@@ -134,6 +134,10 @@ pub struct TrainArguments {
     /// Times to go through the training pictures
     #[arg(long, value_name = "N", value_parser = count(1_000_000), help_heading = "Training")]
     pub epochs: Option<usize>,
+    /// With --preset smile: how strongly training pictures vary (moved, turned, lit otherwise, blurred, noisy,
+    /// compressed, hidden in part), from 0 to 1; if not given, 1
+    #[arg(long, value_name = "F", value_parser = share, help_heading = "Training")]
+    pub variation: Option<f64>,
     /// Seed of first weights and order of pictures
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
     pub seed: u64,
@@ -371,6 +375,9 @@ impl TrainArguments {
                 ("--extra-no-face", !self.extra_no_face.is_empty()),
             ],
         };
+        if self.variation.is_some() && !self.preset.varies() {
+            return Err(Error::Mismatch("--variation is only for --preset smile; leave it out".into()));
+        }
         match given.iter().find(|(_, given)| *given) {
             None => Ok(()),
             Some((option, _)) => Err(Error::Mismatch(format!(

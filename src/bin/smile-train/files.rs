@@ -9,7 +9,7 @@ use gstsmile::model::Describe;
 use gstsmile::train::{self, Error, Result, Task, Trainer};
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 19] = [
+const FIXED: [(&str, &str); 20] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
@@ -19,6 +19,7 @@ const FIXED: [(&str, &str); 19] = [
     ("/training/extra_share", "--extra-share"),
     ("/training/unlabelled", "--unlabelled"),
     ("/training/unlabelled_share", "--unlabelled-share"),
+    ("/training/variation", "--variation"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),
     ("/training/split/fold", "--folds"),

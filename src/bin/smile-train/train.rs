@@ -236,7 +236,9 @@ impl<'a> Session<'a> {
             trust: arguments.trust,
         });
         metadata.training = record.to_metadata();
-        let mut task = Smiles::new(arguments.loss(), metadata.clone()).with_doubt(arguments.preset.doubt());
+        let mut task = Smiles::new(arguments.loss(), metadata.clone())
+            .with_doubt(arguments.preset.doubt())
+            .with_variation(arguments.variation.unwrap_or(1.0) as f32);
         if let Some((labels, _)) = soft {
             task = task.with_soft_labels(labels, arguments.trust as f32);
         }
@@ -412,6 +414,7 @@ fn record(
         extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
         unlabelled: Vec::new(),
         unlabelled_share: None,
+        variation: arguments.variation,
         init: None,
         teachers: None,
         soft_labels: None,

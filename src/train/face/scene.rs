@@ -286,7 +286,7 @@ impl Scene {
         let passes = self.passes(rng);
         let Plane { width, pixels, .. } = &mut self.plane;
         let width = *width;
-        augment::light(pixels, width, rng);
+        augment::light(pixels, width, 1.0, rng);
         if chance(rng, 0.2) {
             augment::gain(pixels, rng.random_range(1.0..2.0));
         }
