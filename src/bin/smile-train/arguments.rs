@@ -375,7 +375,7 @@ impl TrainArguments {
                 ("--extra-no-face", !self.extra_no_face.is_empty()),
             ],
         };
-        if self.variation.is_some() && !self.preset.varies() {
+        if self.variation.is_some() && self.preset != Preset::Smile {
             return Err(Error::Mismatch("--variation is only for --preset smile; leave it out".into()));
         }
         match given.iter().find(|(_, given)| *given) {
@@ -400,6 +400,10 @@ impl TrainArguments {
     pub fn region(&self) -> (Region, f32) {
         let (region, margin) = self.preset.region();
         (self.region.map_or(region, Region::from), margin)
+    }
+
+    pub fn variation(&self) -> f64 {
+        self.variation.unwrap_or(1.0)
     }
 
     pub fn loss(&self) -> Loss {
