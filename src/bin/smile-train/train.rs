@@ -415,7 +415,7 @@ fn record(
         extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
         unlabelled: Vec::new(),
         unlabelled_share: None,
-        variation: arguments.variation,
+        variation: arguments.variation.filter(|&variation| variation != 1.0),
         init: None,
         teachers: None,
         soft_labels: None,
