@@ -278,3 +278,25 @@ fn layers_that_do_not_fit_are_refused() {
     }
     assert!(Engine::new([1, 3, 4], [1.0, 0.0], &[Layer::Flatten, dense()], Isa::Portable).is_ok());
 }
+
+#[test]
+fn few_weights_do_not_ask_for_all_memory() {
+    let conv = |channels: usize, filters: usize| Layer::Conv {
+        norm: None,
+        kernel: vec![0.0; channels * filters],
+        bias: vec![0.0; filters],
+        size: 1,
+        stride: 1,
+        relu: false,
+        pool: false,
+    };
+    let head = |channels: usize| Layer::Head { weight: vec![0.0; 15 * channels], bias: vec![0.0; 15] };
+    let wide = [conv(1, 1024), head(1024)];
+    let many = [vec![conv(1, 1)], vec![head(1); 50]].concat();
+    let deep = [vec![conv(1, 16)], vec![conv(16, 16); 50], vec![head(16)]].concat();
+    for layers in [&wide[..], &many, &deep] {
+        let error = Engine::new([1, 512, 512], [1.0, 0.0], layers, Isa::Portable).err().unwrap().to_string();
+        assert!(error.contains("computes in more than"), "{error}");
+        assert!(Engine::new([1, 32, 32], [1.0, 0.0], layers, Isa::Portable).is_ok());
+    }
+}

@@ -5,9 +5,30 @@ use candle_core::{Result, bail};
 /// Floats of one cache line, which is also the widest vector.
 const LINE: usize = 16;
 
-/// What one engine may take for its activations, in floats (1 GiB): a small foreign file must not
+/// What one engine may take for its activations, in floats (256 MiB): a small foreign file must not
 /// be able to ask for all memory.
-const LIMIT: usize = 1 << 28;
+const LIMIT: usize = 1 << 26;
+
+/// What an engine may still take for its activations, in floats.
+pub struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(LIMIT)
+    }
+}
+
+impl Room {
+    /// # Errors
+    /// Where so much isn't left.
+    pub fn take(&mut self, len: usize) -> Result<Buffer> {
+        match self.0.checked_sub(len) {
+            Some(left) => self.0 = left,
+            None => bail!("a network that computes in more than {LIMIT} values"),
+        }
+        Buffer::new(len)
+    }
+}
 
 /// Zeroed floats that begin with a cache line.
 #[derive(Debug)]
@@ -22,7 +43,7 @@ impl Buffer {
     /// Where there is not enough memory.
     pub fn new(len: usize) -> Result<Self> {
         let mut values = Vec::new();
-        if len > LIMIT || values.try_reserve_exact(len + LINE).is_err() {
+        if values.try_reserve_exact(len.saturating_add(LINE)).is_err() {
             bail!("no memory for {len} values");
         }
         values.resize(len + LINE, 0.0f32);
@@ -111,6 +132,12 @@ mod tests {
             assert_eq!(buffer.values(), vec![0.0; len]);
         }
         assert!(Buffer::new(usize::MAX / 8).is_err());
+    }
+
+    #[test]
+    fn room_is_taken_up() {
+        let mut room = Room(100);
+        assert!(room.take(60).is_ok() && room.take(60).is_err() && room.take(40).is_ok());
     }
 
     #[test]

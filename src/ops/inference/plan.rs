@@ -3,7 +3,7 @@
 use candle_core::{Result, bail};
 use pulp::{Simd, WithSimd};
 
-use super::buffer::{Buffer, Layout};
+use super::buffer::{Layout, Room};
 use super::dense::Dense;
 use super::direct::Direct;
 use super::finish::Finish;
@@ -65,7 +65,8 @@ pub fn plan(input: [usize; 3], affine: [f32; 2], layers: &[Layer], isa: Isa) -> 
     let first = layouts[0];
     let last = layouts[pictures];
     let load = Load::new(load_affine(affine, input[0], convs.first().copied())?, first);
-    let heads = heads(all, rest, &layouts, lanes)?;
+    let mut room = Room::default();
+    let heads = heads(all, rest, &layouts, lanes, &mut room)?;
     let convs = convs
         .iter()
         .enumerate()
@@ -77,16 +78,21 @@ pub fn plan(input: [usize; 3], affine: [f32; 2], layers: &[Layer], isa: Isa) -> 
         .collect::<Result<_>>()?;
     let (denses, output) = denses(last, rest, lanes)?;
     let pictures = pictures + usize::from(!heads.is_empty());
-    let pictures =
-        layouts[..pictures].iter().map(|layout| Buffer::new(layout.len())).collect::<Result<_>>()?;
+    let pictures = layouts[..pictures].iter().map(|layout| room.take(layout.len())).collect::<Result<_>>()?;
     let lens = std::iter::once(last.len()).chain(denses.iter().map(Dense::padded_units));
-    let rows = lens.map(|len| Buffer::new(ROWS * len)).collect::<Result<_>>()?;
+    let rows = lens.map(|len| room.take(ROWS * len)).collect::<Result<_>>()?;
     let output = Output { layout: output };
     Ok(Engine { isa, load, convs, pictures, heads, denses, rows, last, output })
 }
 
 /// The heads among `layers`, which `rest` follows.
-fn heads(layers: &[Layer], rest: &[Layer], layouts: &[Layout], lanes: usize) -> Result<Vec<Head>> {
+fn heads(
+    layers: &[Layer],
+    rest: &[Layer],
+    layouts: &[Layout],
+    lanes: usize,
+    room: &mut Room,
+) -> Result<Vec<Head>> {
     let (mut picture, mut heads) = (0, Vec::new());
     for (index, layer) in layers.iter().enumerate() {
         let Layer::Head { weight, bias } = layer else {
@@ -113,7 +119,7 @@ fn heads(layers: &[Layer], rest: &[Layer], layouts: &[Layout], lanes: usize) -> 
         heads.push(Head {
             conv,
             picture,
-            result: Buffer::new(output.len())?,
+            result: room.take(output.len())?,
             output: Output { layout: output },
         });
     }
