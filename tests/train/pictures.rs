@@ -81,3 +81,13 @@ pub fn read(path: &Path) -> Result<Dataset> {
 pub fn listing(dataset: &Dataset) -> Vec<(&str, bool)> {
     dataset.samples.iter().map(|sample| (sample.name.as_str(), sample.smiling)).collect()
 }
+
+/// What lies in a folder, in order.
+pub fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}

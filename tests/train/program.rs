@@ -9,7 +9,7 @@ use gstsmile::train::Record;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::pictures::{jpeg, put, put_classes};
+use crate::pictures::{jpeg, names, put, put_classes};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_smile-train");
 /// A network that learns the generated faces in seconds.
@@ -44,15 +44,6 @@ fn faces(count: u64) -> TempDir {
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -221,6 +212,7 @@ fn errors_have_their_exit_codes_and_leave_nothing() {
         (format!("--data faces {out} --variation 0.5"), 2, "--variation is only for --preset smile"),
         (format!("cross-validate --data faces {out} --no-face faces"), 2, "--no-face is only for"),
         (format!("cross-validate --data faces {out} --preset face"), 2, "cross-validate is not for"),
+        (format!("cross-validate --data faces {out} --only-fold 5"), 2, "--only-fold 5: folds are 1 to 4"),
         ("--data faces --device cuda:99 --out a.safetensors".into(), 2, "cuda:99"),
         ("--data faces --device cpu --out absent/a.safetensors".into(), 1, "no folder absent"),
         ("--data faces --device cpu --out faces".into(), 1, "it is a folder"),

@@ -184,6 +184,10 @@ pub struct CrossValidateArguments {
     /// others, to choose options by
     #[arg(long, value_enum, default_value = "test", value_name = "PART")]
     pub measure_on: Measured,
+    /// Train this fold only: several processes can share the folds, and the same command with --resume in
+    /// its place then tells of all; may be given several times
+    #[arg(long, value_name = "N", conflicts_with = "robustness")]
+    pub only_fold: Vec<usize>,
     /// Measure again with each picture made harder in many ways, as `eval --robustness` does
     #[arg(long)]
     pub robustness: bool,

@@ -26,15 +26,20 @@ pub fn recorded() -> String {
 
 /// The command in a form to be copied. Paths stay as given where they are relative, otherwise only
 /// their last component does: weights travel, and a machine's folders are nobody's business.
-/// `--resume` is left out: it doesn't change what is learnt.
+/// `--resume` and `--only-fold` are left out: they don't change what is learnt.
 fn as_recorded(arguments: impl IntoIterator<Item = String>) -> String {
     let mut words = vec!["smile-train".to_string()];
     let mut path_follows = false;
-    for argument in arguments {
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
         let word = match argument.split_once('=') {
             _ if path_follows => without_machine(&argument),
             Some((option, path)) if PATHS.contains(&option) => format!("{option}={}", without_machine(path)),
-            _ if argument == "--resume" => continue,
+            _ if argument == "--resume" || argument.starts_with("--only-fold=") => continue,
+            _ if argument == "--only-fold" => {
+                arguments.next();
+                continue;
+            }
             _ => argument.clone(),
         };
         path_follows = !path_follows && PATHS.contains(&argument.as_str());
@@ -73,8 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn resuming_leaves_no_trace_and_odd_words_are_quoted() {
-        let words = ["--resume", "--data", "my faces", "--out", "it's"].map(String::from);
+    fn resuming_and_sharing_leave_no_trace_and_odd_words_are_quoted() {
+        let words = ["--resume", "--only-fold", "2", "--only-fold=3", "--data", "my faces", "--out", "it's"]
+            .map(String::from);
         assert_eq!(as_recorded(words), r"smile-train --data 'my faces' --out 'it'\''s'");
     }
 }

@@ -45,17 +45,26 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
                 .into(),
         ));
     }
+    if let Some(number) = arguments.only_fold.iter().find(|&&number| !(1..=arguments.folds).contains(&number))
+    {
+        return Err(Error::Mismatch(format!("--only-fold {number}: folds are 1 to {}", arguments.folds)));
+    }
     let folder = &train.out;
     std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     let material = Material::read(train)?;
     let stop = terminal::catch_interrupts()?;
     let mut all = Vec::new();
-    for number in 1..=arguments.folds {
+    let wanted = |number: &usize| arguments.only_fold.is_empty() || arguments.only_fold.contains(number);
+    for number in (1..=arguments.folds).filter(wanted) {
         eprintln!("\nfold {number} of {}", arguments.folds);
         match fold(arguments, &material, Fold { number, of: arguments.folds }, &stop)? {
             Some(answers) => all.push(answers),
             None => return Ok(ExitCode::from(INTERRUPTED)),
         }
+    }
+    if !arguments.only_fold.is_empty() {
+        eprintln!("weights in {}; {}", folder.display(), terminal::duration(started));
+        return Ok(ExitCode::SUCCESS);
     }
     let catalog = Catalog::open(&train.data)?;
     let samples: Vec<&Sample> = all.iter().flat_map(|answers| answers.samples.iter().copied()).collect();

@@ -80,12 +80,10 @@ impl Files {
         let failed = |source| Error::Read { path: self.facts.clone(), source };
         let before: Value = serde_json::from_slice(&std::fs::read(&self.facts).map_err(failed)?)
             .map_err(|error| failed(error.into()))?;
-        // Read back as the other one was, so that numbers went the same way through text.
-        let now: Value = serde_json::from_str(&facts(metadata).to_string()).unwrap_or_default();
+        let now = facts(metadata);
         for (place, option) in FIXED {
             let (before, now) = (before.pointer(place), now.pointer(place));
             if before != now {
-                let text = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
                 return Err(Error::Mismatch(format!(
                     "--resume: {option} differs: the checkpoint has {}, this command {}; give what it was started with, or leave --resume out to start afresh",
                     text(before),
@@ -112,6 +110,29 @@ impl Files {
     }
 }
 
-pub fn facts(metadata: &impl Describe) -> Value {
-    serde_json::to_value(metadata).unwrap_or_default()
+/// In what two networks' trainings differ first, beside the command and what was measured: its name
+/// and both values.
+pub fn difference(one: &impl Describe, other: &impl Describe) -> Option<[String; 3]> {
+    const LEFT_OUT: [&str; 4] = ["command", "measured_on", "accuracy", "confusion"];
+    let flat = |facts: Value| {
+        let training = facts["training"].as_object().cloned().unwrap_or_default();
+        let mut flat = facts.as_object().cloned().unwrap_or_default();
+        flat.remove("training");
+        flat.extend(training);
+        flat.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
+        flat
+    };
+    let [one, other] = [flat(facts(one)), flat(facts(other))];
+    let name = one.keys().chain(other.keys()).find(|name| one.get(*name) != other.get(*name))?;
+    Some([name.clone(), text(one.get(name)), text(other.get(name))])
+}
+
+/// As a file gives it back: numbers have gone through text.
+fn facts(metadata: &impl Describe) -> Value {
+    let text = serde_json::to_string(metadata).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn text(value: Option<&Value>) -> String {
+    value.map_or("nothing".into(), Value::to_string)
 }

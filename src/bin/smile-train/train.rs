@@ -8,8 +8,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use candle_core::Device;
-use serde_json::Value;
-
 use gstsmile::model::{Architecture, Classifier, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
@@ -19,7 +17,7 @@ use gstsmile::train::{
 };
 
 use crate::arguments::TrainArguments;
-use crate::files::{Files, facts};
+use crate::files::{self, Files};
 use crate::terminal::{self, Watch};
 use crate::{command, limit_threads, print};
 
@@ -288,22 +286,26 @@ impl<'a> Session<'a> {
         Ok(Some(Learnt { session: self, weights, probabilities }))
     }
 
+    /// Whether the temperature isn't known before training.
+    fn fits_temperature(&self) -> bool {
+        self.arguments.temperature.is_none() && self.part == HeldOut::Validation
+    }
+
     /// The weights in `out` where the command that is resumed has finished them.
     fn finished(&self, out: &Path) -> Result<Option<SmileWeights>> {
         if !self.files.are_finished(self.arguments.resume, out) {
             return Ok(None);
         }
         let weights = SmileWeights::read(out)?;
-        // As it went through a file, like the other one.
-        let wanted: Value = serde_json::from_str(&facts(&self.metadata).to_string()).unwrap_or_default();
-        let found = facts(&weights.metadata);
-        let mut fields = wanted["training"].as_object().into_iter().flatten();
-        match fields.find(|(name, value)| *name != "command" && found["training"][name] != **value) {
+        let mut wanted = self.metadata.clone();
+        if self.fits_temperature() {
+            wanted.temperature = weights.metadata.temperature;
+        }
+        match files::difference(&weights.metadata, &wanted) {
             None => Ok(Some(weights)),
-            Some((name, value)) => Err(Error::Mismatch(format!(
-                "--resume: {} was trained with another {name} ({}, not {value}); give what it was trained with, or another --out",
-                out.display(),
-                found["training"][name]
+            Some([name, found, wanted]) => Err(Error::Mismatch(format!(
+                "--resume: {} was trained with another {name} ({found}, not {wanted}); give what it was trained with, or another --out",
+                out.display()
             ))),
         }
     }
@@ -363,7 +365,7 @@ impl<'a> Session<'a> {
             };
             probabilities = predict(&weights)?;
             // The test part must not choose anything, this neither.
-            if self.arguments.temperature.is_none() && part == HeldOut::Validation {
+            if self.fits_temperature() {
                 weights.metadata.temperature = train::best_temperature(held_out, &probabilities);
                 probabilities = predict(&weights)?;
                 eprintln!("temperature fitted to the validation part: {:.3}", weights.metadata.temperature);
