@@ -6,8 +6,10 @@ use common::{Bench, bytes, flat, frame, info, pixels};
 use gst::prelude::*;
 use gst_video::VideoFormat::{self, *};
 use gst_video::VideoOverlayCompositionMeta as OverlayMeta;
-use gstsmile::model::Weights;
+use gstsmile::model::{Architecture, Block, Metadata, Weights, initial_tensors};
 use gstsmile::smilefilter::Display;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 const MID_GREY: [f64; 3] = [120.0; 3];
 
@@ -418,6 +420,12 @@ fn bad_weights_end_the_start_with_one_message_that_says_what_to_do() {
     let mut incomplete = common::always_smiling();
     incomplete.tensors.remove("1.bias");
     let not_finite = common::weights(f32::NAN, 0.0);
+    let conv = |filters, pool| Block::Conv { filters, kernel: 1, stride: 1, norm: false, relu: true, pool };
+    let blocks =
+        vec![conv(1024, false), conv(1, true), Block::Flatten, Block::Dense { units: 1, relu: false }];
+    let architecture = Architecture { input: [3, 512, 512], blocks };
+    let tensors = initial_tensors(&architecture, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+    let too_large = Weights { metadata: Metadata::new(architecture), tensors };
     for bytes in [
         b"GIF89a, not weights at all".to_vec(),
         Vec::new(),
@@ -425,6 +433,7 @@ fn bad_weights_end_the_start_with_one_message_that_says_what_to_do() {
         whole[..whole.len() - 1].to_vec(),
         incomplete.to_bytes().unwrap(),
         not_finite.to_bytes().unwrap(),
+        too_large.to_bytes().unwrap(),
     ] {
         let file = common::file_of(&bytes);
         let name = file.to_str().unwrap();

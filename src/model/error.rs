@@ -24,7 +24,9 @@ impl Error {
     pub(super) fn of_weights(self, name: &str) -> Self {
         match self {
             Self::Weights { reason, .. } => Self::Weights { name: name.into(), reason },
-            Self::Candle(reason) => Self::Weights { name: name.into(), reason: reason.to_string() },
+            error @ (Self::Candle(_) | Self::Architecture(_)) => {
+                Self::Weights { name: name.into(), reason: error.to_string() }
+            }
             other => other,
         }
     }
