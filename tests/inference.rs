@@ -253,17 +253,21 @@ fn wrong_weights_are_named_and_odd_values_do_no_harm() {
     }
 }
 
-#[test]
-fn layers_that_do_not_fit_are_refused() {
-    let conv = |kernel: usize, size, stride, pool| Layer::Conv {
+fn zero_conv([weights, filters]: [usize; 2], [size, stride]: [usize; 2], pool: bool) -> Layer {
+    Layer::Conv {
         norm: None,
-        kernel: vec![0.0; kernel],
-        bias: vec![0.0; 2],
+        kernel: vec![0.0; weights],
+        bias: vec![0.0; filters],
         size,
         stride,
         relu: false,
         pool,
-    };
+    }
+}
+
+#[test]
+fn layers_that_do_not_fit_are_refused() {
+    let conv = |kernel, size, stride, pool| zero_conv([kernel, 2], [size, stride], pool);
     let dense = || Layer::Dense { weight: vec![0.0; 12], bias: vec![0.0], relu: false };
     for layers in [
         vec![conv(8, 2, 1, false)],
@@ -281,15 +285,7 @@ fn layers_that_do_not_fit_are_refused() {
 
 #[test]
 fn few_weights_do_not_ask_for_all_memory() {
-    let conv = |channels: usize, filters: usize| Layer::Conv {
-        norm: None,
-        kernel: vec![0.0; channels * filters],
-        bias: vec![0.0; filters],
-        size: 1,
-        stride: 1,
-        relu: false,
-        pool: false,
-    };
+    let conv = |channels, filters| zero_conv([channels * filters, filters], [1, 1], false);
     let head = |channels: usize| Layer::Head { weight: vec![0.0; 15 * channels], bias: vec![0.0; 15] };
     let wide = [conv(1, 1024), head(1024)];
     let many = [vec![conv(1, 1)], vec![head(1); 50]].concat();

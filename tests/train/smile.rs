@@ -231,26 +231,41 @@ fn every_picture_is_judged_by_a_network_that_never_saw_it() {
         let log = String::from_utf8_lossy(&other.stderr);
         assert!(other.status.code() == Some(2) && log.contains(&format!("with another {name}")), "{log}");
     }
+    let unmeasured = run(folder.path(), &format!("{options} --measure-on validation"));
+    assert!(String::from_utf8_lossy(&unmeasured.stderr).contains("--validation-fraction"));
+}
+
+#[test]
+fn one_fold_alone_is_trained_and_the_others_are_left_to_other_processes() {
+    let folder = faces(8);
+    let options = "cross-validate --preset smile --data faces --face-model locator.safetensors --device cpu \
+        --epochs 1 --batch 8 --folds 3 --out";
+    let predictions =
+        |out: &str| fs::read_to_string(folder.path().join(out).join("predictions.csv")).unwrap();
+    succeeded(&run(folder.path(), &format!("{options} straight")));
+    succeeded(&run(folder.path(), &format!("{options} shared --only-fold 2")));
+    assert_eq!(names(&folder.path().join("shared")), ["fold-2.safetensors"]);
+    succeeded(&run(folder.path(), &format!("{options} shared --resume")));
+    assert_eq!(predictions("shared"), predictions("straight"));
+}
+
+#[test]
+fn a_fold_with_more_to_it_than_what_is_asked_for_is_refused() {
+    let folder = faces(8);
+    let options = "cross-validate --preset smile --data faces --face-model locator.safetensors --device cpu \
+        --epochs 1 --batch 8 --folds 2 --only-fold 1 --out";
+    succeeded(&run(folder.path(), &format!("{options} first")));
     for (option, name) in [
-        ("--init folds/fold-1.safetensors", "init"),
+        ("--init first/fold-1.safetensors", "init"),
         ("--variation 0.5", "variation"),
         ("--temperature 2", "temperature"),
         ("--dense 7", "architecture"),
     ] {
-        let plain = options.replace("--folds 3", "--folds 2").replace("--out folds", "--out other");
-        succeeded(&run(folder.path(), &format!("{plain} {option}")));
-        let resumed = run(folder.path(), &format!("{plain} --resume"));
+        succeeded(&run(folder.path(), &format!("{options} other {option}")));
+        let resumed = run(folder.path(), &format!("{options} other --resume"));
         let log = String::from_utf8_lossy(&resumed.stderr);
         assert!(log.contains(&format!("with another {name}")), "{option}: {log}");
     }
-    // One fold alone is trained; the others are left to other processes.
-    fs::remove_dir_all(folder.path().join("folds")).unwrap();
-    succeeded(&run(folder.path(), &format!("{options} --only-fold 2")));
-    assert_eq!(names(&folder.path().join("folds")), ["fold-2.safetensors"]);
-    succeeded(&run(folder.path(), &format!("{options} --resume")));
-    assert_eq!(String::from_utf8(read("predictions.csv")).unwrap(), predictions);
-    let unmeasured = run(folder.path(), &format!("{options} --measure-on validation"));
-    assert!(String::from_utf8_lossy(&unmeasured.stderr).contains("--validation-fraction"));
 }
 
 #[test]

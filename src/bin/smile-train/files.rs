@@ -110,9 +110,10 @@ impl Files {
     }
 }
 
-/// In what two networks' trainings differ first, beside the command and what was measured: its name
-/// and both values.
-pub fn difference(one: &impl Describe, other: &impl Describe) -> Option<[String; 3]> {
+/// # Errors
+/// Where finished weights say of themselves something else than what is wanted, beside the command
+/// and what was measured.
+pub fn check_finished<M: Describe>(out: &Path, found: &M, wanted: &M) -> Result<()> {
     const LEFT_OUT: [&str; 4] = ["command", "measured_on", "accuracy", "confusion"];
     let flat = |facts: Value| {
         let training = facts["training"].as_object().cloned().unwrap_or_default();
@@ -122,9 +123,16 @@ pub fn difference(one: &impl Describe, other: &impl Describe) -> Option<[String;
         flat.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
         flat
     };
-    let [one, other] = [flat(facts(one)), flat(facts(other))];
-    let name = one.keys().chain(other.keys()).find(|name| one.get(*name) != other.get(*name))?;
-    Some([name.clone(), text(one.get(name)), text(other.get(name))])
+    let [found, wanted] = [flat(facts(found)), flat(facts(wanted))];
+    match found.keys().chain(wanted.keys()).find(|name| found.get(*name) != wanted.get(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::Mismatch(format!(
+            "--resume: {} was trained with another {name} ({}, not {}); give what it was trained with, or another --out",
+            out.display(),
+            text(found.get(name)),
+            text(wanted.get(name))
+        ))),
+    }
 }
 
 /// As a file gives it back: numbers have gone through text.

@@ -302,13 +302,8 @@ impl<'a> Session<'a> {
         if self.fits_temperature() {
             wanted.temperature = weights.metadata.temperature;
         }
-        match files::difference(&weights.metadata, &wanted) {
-            None => Ok(Some(weights)),
-            Some([name, found, wanted]) => Err(Error::Mismatch(format!(
-                "--resume: {} was trained with another {name} ({found}, not {wanted}); give what it was trained with, or another --out",
-                out.display()
-            ))),
-        }
+        files::check_finished(out, &weights.metadata, &wanted)?;
+        Ok(Some(weights))
     }
 
     /// Trains until done or interrupted.

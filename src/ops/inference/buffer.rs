@@ -9,6 +9,10 @@ const LINE: usize = 16;
 /// be able to ask for all memory.
 const LIMIT: usize = 1 << 26;
 
+/// What one buffer may hold, in floats (1 GiB): packed weights are padded, to many times what a file
+/// has of them.
+const MOST: usize = 1 << 28;
+
 /// What an engine may still take for its activations, in floats.
 pub struct Room(usize);
 
@@ -43,7 +47,7 @@ impl Buffer {
     /// Where there is not enough memory.
     pub fn new(len: usize) -> Result<Self> {
         let mut values = Vec::new();
-        if values.try_reserve_exact(len.saturating_add(LINE)).is_err() {
+        if len > MOST || values.try_reserve_exact(len + LINE).is_err() {
             bail!("no memory for {len} values");
         }
         values.resize(len + LINE, 0.0f32);
