@@ -122,7 +122,7 @@ impl Perturbation {
         match self.kind {
             Kind::Brightness => augment::gain(&mut image, level),
             Kind::Noise => augment::noise(&mut image, level, &mut ChaCha8Rng::seed_from_u64(index as u64)),
-            Kind::Blur => image = imageops::fast_blur(&image, (level * face.height).max(0.1)),
+            Kind::Blur => image = imageops::blur(&image, (level * face.height).max(0.1)),
             Kind::FaceHeight => {
                 let side = |len: u32| ((len as f32 * level / face.height).round() as u32).max(1);
                 if level < face.height {
@@ -236,6 +236,19 @@ mod tests {
         };
         assert!((deviation(&perturbed(Kind::Noise, 10.0, 0)) - 10.0).abs() < 1.0);
         assert!(deviation(&perturbed(Kind::Jpeg, 5.0, 0)) > deviation(&perturbed(Kind::Jpeg, 70.0, 0)));
+    }
+
+    #[test]
+    fn a_blurred_edge_is_as_soft_as_its_level_says() {
+        let edge = RgbImage::from_fn(60, 60, |x, _| Rgb([if x < 30 { 0 } else { 240 }; 3]));
+        for level in [0.05, 0.1] {
+            let blurred = Perturbation { kind: Kind::Blur, level }.picture(&edge, FACE, 0, 0);
+            let value = |x: u32| f32::from(blurred.get_pixel(x, 30)[0]);
+            let steps = (1..60).map(|x| ((value(x) - value(x - 1)) / 240.0, x as f32 - 30.0));
+            let variance: f32 = steps.map(|(step, x)| step * x * x).sum();
+            let expected = level * FACE.height;
+            assert!((variance.sqrt() / expected - 1.0).abs() < 0.05, "{} for {expected}", variance.sqrt());
+        }
     }
 
     #[test]
