@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Gathers pictures without faces out of unpacked Debian packages, for `smile-train --extra-no-face`.
 
+    mkdir -p unpacked
     for package in tuxpaint-stamps-default gcompris-qt-data gnome-backgrounds mate-backgrounds \\
             plasma-workspace-wallpapers lxqt-themes ukui-wallpapers torcs-data trigger-rally-data opencv-doc; do
         apt-get download $package && dpkg-deb -x ${package}_*.deb unpacked/$package

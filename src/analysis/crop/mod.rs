@@ -175,15 +175,24 @@ pub struct Picture<'a> {
 impl<'a> Picture<'a> {
     /// Packed RGB, 3 bytes a pixel, rows without padding.
     pub fn rgb(width: usize, height: usize, data: &'a [u8]) -> Self {
+        Self::packed(width, height, data, [0, 1, 2], 3)
+    }
+
+    /// Brightness alone, a byte a pixel, rows without padding.
+    pub fn grey(width: usize, height: usize, data: &'a [u8]) -> Self {
+        Self { color: Color::GREY, ..Self::packed(width, height, data, [0; 3], 1) }
+    }
+
+    fn packed(width: usize, height: usize, data: &'a [u8], offsets: [usize; 3], stride: usize) -> Self {
         let component = |offset| Component {
             plane: data,
             offset,
-            pixel_stride: 3,
-            row_stride: 3 * width,
+            pixel_stride: stride,
+            row_stride: stride * width,
             horizontal: Sampling::full(width),
             vertical: Sampling::full(height),
         };
-        let components = [0, 1, 2].map(component);
+        let components = offsets.map(component);
         Self { width, height, pixel_aspect: 1.0, components, color: Color::RGB }
     }
 

@@ -49,6 +49,16 @@ impl Look {
         self.at(picture, picture.bounds(), [width, height])
     }
 
+    /// Looks at what another look saw, its longer side brought to `side` pixels.
+    ///
+    /// # Errors
+    /// Where there is no memory for pictures of this shape.
+    pub fn back_from(&mut self, other: &Self, side: usize) -> Result<()> {
+        self.whole(&Picture::grey(other.view.width, other.view.height, &other.small), side)?;
+        self.part = other.part;
+        Ok(())
+    }
+
     /// Looks at `part` brought to `width` × `height`.
     ///
     /// # Errors

@@ -56,8 +56,8 @@ fn shorter_side(rect: Rect, pixel_aspect: f32) -> f32 {
 /// The network looks at the whole picture first, and then a second time where it is not sure. At a
 /// face from nearer by: a small one shows more of itself there, a texture less of a face. At one that
 /// fills the picture, and at a picture without faces, from farther away, where such a face has a size
-/// that the network knows better; a wide picture is as far away in the first look. A cascade (Zhang et
-/// al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016)
+/// that the network knows better; a wide picture is as far away in the first look. Where there is still
+/// nobody, from so far away that blurred faces are sharp. A cascade (Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016)
 /// whose stages are one and the same network.
 pub struct Locator {
     threshold: f32,
@@ -66,7 +66,9 @@ pub struct Locator {
     first: Look,
     nearer: Look,
     farther: Look,
+    blurred: [Look; 2],
     candidates: Vec<Detection>,
+    others: Vec<Detection>,
 }
 
 /// Faces that are compared with each other, at most: those with the highest scores.
@@ -83,6 +85,14 @@ const NEARER_FACE: f32 = 0.4;
 const SAME: f32 = 0.35;
 /// Scores from nearer by below this, or as near to 1, count as this.
 const LEAST_NEARER: f32 = 1e-3;
+/// The longer sides in pixels of the whole picture from so far away that blurred faces are sharp; those that
+/// the first of these looks gives this score are faces by the mean logit of both and of the first look at the
+/// picture, in which scores below the next count as that. Few other things look like faces at three sizes, so
+/// that the odds count so many times what they seem.
+const BLURRED: [usize; 2] = [64, 48];
+const MAYBE_BLURRED: f32 = 0.3;
+const LEAST_BLURRED: f32 = 0.03;
+const BLURRED_ODDS: f32 = 2.0;
 /// The shorter side in pixels of the whole picture from farther away.
 const FARTHER: f32 = 96.0;
 /// A face whose longer side is this share of the picture's shorter one leaves the network little of what is
@@ -116,8 +126,10 @@ impl Locator {
             overlap: detector.metadata().overlap,
             nearer: Look::new(detector.another()?),
             farther: Look::new(detector.another()?),
+            blurred: [Look::new(detector.another()?), Look::new(detector.another()?)],
             first: Look::new(detector),
             candidates: Vec::new(),
+            others: Vec::new(),
         })
     }
 
@@ -153,8 +165,11 @@ impl Locator {
         found.retain(|face| !(DOUBT.contains(&face.score) && fills(face, picture)));
         let close = found.len() < seen;
         self.look_nearer(picture, found)?;
-        if close || found.iter().all(|face| face.score < self.threshold) {
+        if close || self.nobody(found) {
             self.look_farther(picture, least, found)?;
+        }
+        if self.nobody(found) {
+            self.look_at_blurred(least, found)?;
         }
         found.retain(|face| face.score >= least);
         best_first(found);
@@ -166,11 +181,8 @@ impl Locator {
         let doubtful = found.iter_mut().filter(|face| DOUBT.contains(&face.score));
         for face in doubtful.take(MOST_LOOKS) {
             self.nearer.at(picture, around(face.rect, picture), [NEARER; 2])?;
-            self.candidates.clear();
-            self.nearer.faces(LEAST_NEARER, &mut self.candidates);
-            let same = self.candidates.iter().filter(|other| other.rect.overlap(face.rect) >= SAME);
-            let second = same.map(|other| other.score).fold(LEAST_NEARER, f32::max).min(1.0 - LEAST_NEARER);
-            face.score = score((odds(face.score) * odds(second)).sqrt());
+            let second = again(face, &self.nearer, LEAST_NEARER, &mut self.others);
+            face.score = score((odds(face.score) * second).sqrt());
         }
         Ok(())
     }
@@ -194,13 +206,40 @@ impl Locator {
         for face in &mut self.candidates {
             face.score = score(FILLING_ODDS * odds(face.score));
         }
+        self.add_candidates(found);
+        Ok(())
+    }
+
+    /// Adds the faces that are blurred.
+    fn look_at_blurred(&mut self, least: f32, found: &mut Vec<Detection>) -> Result<()> {
+        for (look, side) in self.blurred.iter_mut().zip(BLURRED) {
+            look.back_from(&self.first, side)?;
+        }
+        let [larger, smaller] = &self.blurred;
+        self.candidates.clear();
+        larger.faces(MAYBE_BLURRED, &mut self.candidates);
+        for face in &mut self.candidates {
+            let others =
+                [&self.first, smaller].map(|look| again(face, look, LEAST_BLURRED, &mut self.others));
+            let product = others.iter().fold(odds(face.score), |product, other| product * other);
+            face.score = score(BLURRED_ODDS * product.cbrt());
+        }
+        self.candidates.retain(|face| face.score >= least);
+        self.add_candidates(found);
+        Ok(())
+    }
+
+    fn add_candidates(&mut self, found: &mut Vec<Detection>) {
         // What is no face must not hide what may be one.
         let (threshold, overlap) = (self.threshold, self.overlap);
         let hides = |face: &Detection| found.iter().any(|other| !apart(face, other, overlap));
         self.candidates.retain(|face| face.score >= threshold || !hides(face));
         self.candidates.append(found);
         suppress(&mut self.candidates, self.overlap, found);
-        Ok(())
+    }
+
+    fn nobody(&self, found: &[Detection]) -> bool {
+        found.iter().all(|face| face.score < self.threshold)
     }
 
     /// The longer side in pixels of the whole picture in the first look.
@@ -208,6 +247,14 @@ impl Locator {
         let [_, _, side] = self.first.detector.metadata().architecture.input;
         side
     }
+}
+
+/// The odds of the same face in another look, where scores below `least`, or as near to 1, count as that.
+fn again(face: &Detection, look: &Look, least: f32, seen: &mut Vec<Detection>) -> f32 {
+    seen.clear();
+    look.faces(least, seen);
+    let same = seen.iter().filter(|other| other.rect.overlap(face.rect) >= SAME);
+    odds(same.map(|other| other.score).fold(least, f32::max).min(1.0 - least))
 }
 
 /// Whether there is little of the picture around a face.
