@@ -42,9 +42,8 @@ pub struct View<'a> {
     pub margin: f32,
     /// What finds the faces; without one, every picture as a whole is a face.
     pub locator: Option<&'a FaceWeights>,
-    /// The margin about a face in what is kept to be varied, which is [`WIDE`] times that; `None` to keep
-    /// nothing of the kind.
-    pub wide: Option<f32>,
+    /// Whether [`Sample::wide`] is kept, to be varied.
+    pub wide: bool,
 }
 
 impl<'a> View<'a> {
@@ -52,7 +51,7 @@ impl<'a> View<'a> {
     pub fn of(metadata: &Metadata, locator: Option<&'a FaceWeights>) -> Self {
         let [_, height, width] = metadata.architecture.input;
         let Metadata { region, margin, .. } = *metadata;
-        Self { width, height, region, margin, locator, wide: None }
+        Self { width, height, region, margin, locator, wide: false }
     }
 }
 
@@ -226,17 +225,17 @@ impl<'a> Cutter<'a> {
     fn cut(&mut self, image: &RgbImage) -> [Box<[u8]>; 2] {
         let picture = Picture::rgb(image.width() as usize, image.height() as usize, image.as_raw());
         let Some(part) = self.look(&picture) else { return Default::default() };
-        let with = |margin: f32| match self.view.region {
-            Region::Faces => locate::face_square(part, margin, picture.pixel_aspect),
+        let part = match self.view.region {
+            Region::Faces => locate::face_square(part, self.view.margin, picture.pixel_aspect),
             _ => part,
         };
         let len = 3 * self.view.width * self.view.height;
         let mut pixels = vec![0; len].into_boxed_slice();
-        self.cropper.crop(&picture, with(self.view.margin), &mut pixels);
+        self.cropper.crop(&picture, part, &mut pixels);
         let mut wide = Box::default();
-        if let Some(margin) = self.view.wide {
+        if self.view.wide {
             wide = vec![0; WIDE * WIDE * len].into_boxed_slice();
-            self.wide.crop(&picture, widened(with(margin)), &mut wide);
+            self.wide.crop(&picture, widened(part), &mut wide);
         }
         [pixels, wide]
     }

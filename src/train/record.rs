@@ -40,7 +40,7 @@ pub struct Record {
     pub unlabelled: Vec<UnlabelledFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlabelled_share: Option<f64>,
-    /// How strongly pictures were varied, where not in full.
+    /// How strongly pictures were varied; in full where older files don't say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variation: Option<f64>,
     /// How the weights came about that training started from.

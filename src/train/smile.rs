@@ -29,7 +29,7 @@ pub struct Smiles {
 impl Smiles {
     /// For networks that `metadata` describes.
     pub fn new(loss: Loss, metadata: Metadata) -> Self {
-        Self { loss, metadata, doubt: 0.0, variation: 1.0, soft_labels: None, teachers: None }
+        Self { loss, metadata, doubt: 0.0, variation: 0.0, soft_labels: None, teachers: None }
     }
 
     /// Takes the share `doubt` of each label back in training and gives one half instead, since
@@ -38,7 +38,7 @@ impl Smiles {
         Self { doubt, ..self }
     }
 
-    /// Varies what is kept to be varied by this strength, from 0 to 1, instead of 1.
+    /// Varies what is kept to be varied by this strength, from 0 to 1, instead of not at all.
     pub fn with_variation(self, variation: f32) -> Self {
         Self { variation, ..self }
     }

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 pub const VIEW: View =
-    View { width: 64, height: 64, region: Region::Full, margin: 0.0, locator: None, wide: None };
+    View { width: 64, height: 64, region: Region::Full, margin: 0.0, locator: None, wide: false };
 
 /// The same picture for the same index.
 pub fn face(index: u64, smiling: bool) -> RgbImage {

@@ -81,7 +81,7 @@ fn succeeded(output: &Output) -> String {
 fn a_sample_is_what_the_element_would_see() {
     let folder = faces(1);
     let locator = locator();
-    let view = View { region: Region::Faces, margin: 0.25, locator: Some(&locator), wide: Some(0.5), ..VIEW };
+    let view = View { region: Region::Faces, margin: 0.25, locator: Some(&locator), wide: true, ..VIEW };
     let dataset = Catalog::open(&folder.path().join("faces")).unwrap().decode(view, || {}).unwrap();
     let sample = |name: &str| dataset.samples.iter().find(|sample| sample.name == name).unwrap();
 
@@ -97,13 +97,13 @@ fn a_sample_is_what_the_element_would_see() {
     let near = |a: &[u8], b: &[u8]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 2);
     let sample_of_face = sample("smile/00.png");
     assert!(near(&sample_of_face.pixels, &crop(64, square)));
-    // Twice the square with the margin that pictures vary around.
-    let wide = Rect { x: square.x - 40.0, y: square.y - 40.0, width: 128.0, height: 128.0 };
+    // Twice the square.
+    let wide = Rect { x: square.x - 24.0, y: square.y - 24.0, width: 96.0, height: 96.0 };
     assert!(near(&sample_of_face.wide, &crop(64 * WIDE, wide)));
     assert!(sample("smile/empty.png").pixels.is_empty());
 
     // Without a locator a picture as a whole is the face.
-    let view = View { locator: None, wide: None, ..view };
+    let view = View { locator: None, wide: false, ..view };
     let dataset = Catalog::open(&folder.path().join("faces")).unwrap().decode(view, || {}).unwrap();
     let whole = dataset.samples.iter().find(|sample| sample.name == "smile/00.png").unwrap();
     assert!(near(&whole.pixels, &crop(64, face_square(picture.bounds(), 0.25, 1.0))));
@@ -226,7 +226,7 @@ fn every_picture_is_judged_by_a_network_that_never_saw_it() {
     let log = String::from_utf8_lossy(&again.stderr);
     assert!(log.contains("fold-3.safetensors is trained already"), "{log}");
     assert_eq!(String::from_utf8(read("predictions.csv")).unwrap(), predictions);
-    for (option, name) in [("--seed 5", "seed"), ("--variation 0.5", "variation")] {
+    for (option, name) in [("--seed 5", "seed"), ("--variation 1", "variation")] {
         let other = run(folder.path(), &format!("{options} --resume {option}"));
         let log = String::from_utf8_lossy(&other.stderr);
         assert!(other.status.code() == Some(2) && log.contains(&format!("with another {name}")), "{log}");
@@ -257,7 +257,7 @@ fn a_fold_with_more_to_it_than_what_is_asked_for_is_refused() {
     succeeded(&run(folder.path(), &format!("{options} first")));
     for (option, name) in [
         ("--init first/fold-1.safetensors", "init"),
-        ("--variation 0.5", "variation"),
+        ("--variation 1", "variation"),
         ("--temperature 2", "temperature"),
         ("--dense 7", "architecture"),
     ] {

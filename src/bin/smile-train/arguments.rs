@@ -135,7 +135,7 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N", value_parser = count(1_000_000), help_heading = "Training")]
     pub epochs: Option<usize>,
     /// With --preset smile: how strongly training pictures vary (moved, turned, lit otherwise, blurred, noisy,
-    /// compressed, hidden in part), from 0 to 1; if not given, 1
+    /// compressed, hidden in part), from 0 to 1; if not given, 0.5
     #[arg(long, value_name = "F", value_parser = share, help_heading = "Training")]
     pub variation: Option<f64>,
     /// Seed of first weights and order of pictures
@@ -379,7 +379,7 @@ impl TrainArguments {
                 ("--extra-no-face", !self.extra_no_face.is_empty()),
             ],
         };
-        if self.variation.is_some() && self.preset != Preset::Smile {
+        if self.variation.is_some() && self.preset.variation().is_none() {
             return Err(Error::Mismatch("--variation is only for --preset smile; leave it out".into()));
         }
         match given.iter().find(|(_, given)| *given) {
@@ -406,8 +406,8 @@ impl TrainArguments {
         (self.region.map_or(region, Region::from), margin)
     }
 
-    pub fn variation(&self) -> f64 {
-        self.variation.unwrap_or(1.0)
+    pub fn variation(&self) -> Option<f64> {
+        self.variation.or(self.preset.variation())
     }
 
     pub fn loss(&self) -> Loss {

@@ -167,8 +167,7 @@ impl Material {
             Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
             _ => None,
         };
-        let wide = arguments.preset.varies(arguments.variation());
-        let view = View { wide, ..View::of(&metadata, locator.as_ref()) };
+        let view = View { wide: arguments.variation().is_some(), ..View::of(&metadata, locator.as_ref()) };
         let dataset = terminal::read_data(Catalog::open(&arguments.data)?, view)?;
         let whole = View { locator: None, ..view };
         let extra = arguments.extra.iter().map(|path| terminal::read_data(Catalog::open(path)?, whole));
@@ -238,7 +237,7 @@ impl<'a> Session<'a> {
         metadata.training = record.to_metadata();
         let mut task = Smiles::new(arguments.loss(), metadata.clone())
             .with_doubt(arguments.preset.doubt())
-            .with_variation(arguments.variation() as f32);
+            .with_variation(arguments.variation().unwrap_or_default() as f32);
         if let Some((labels, _)) = soft {
             task = task.with_soft_labels(labels, arguments.trust as f32);
         }
@@ -413,7 +412,7 @@ fn record(
         extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
         unlabelled: Vec::new(),
         unlabelled_share: None,
-        variation: arguments.variation.filter(|&variation| variation != 1.0),
+        variation: arguments.variation(),
         init: None,
         teachers: None,
         soft_labels: None,
