@@ -38,7 +38,7 @@ impl Smiles {
         Self { doubt, ..self }
     }
 
-    /// Varies what is kept to be varied by this strength, from 0 to 1, instead of not at all.
+    /// Varies what is kept to be varied by this strength, from 0 to 1, instead of 0.
     pub fn with_variation(self, variation: f32) -> Self {
         Self { variation, ..self }
     }

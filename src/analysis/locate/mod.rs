@@ -57,8 +57,9 @@ fn shorter_side(rect: Rect, pixel_aspect: f32) -> f32 {
 /// face from nearer by: a small one shows more of itself there, a texture less of a face. At one that
 /// fills the picture, and at a picture without faces, from farther away, where such a face has a size
 /// that the network knows better; a wide picture is as far away in the first look. Where there is still
-/// nobody, from so far away that blurred faces are sharp. A cascade (Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016)
-/// whose stages are one and the same network.
+/// nobody, from so far away that blurred faces are sharp. A cascade (Zhang et al., "Joint Face Detection
+/// and Alignment Using Multitask Cascaded Convolutional Networks", 2016) whose stages are one and the same
+/// network.
 pub struct Locator {
     threshold: f32,
     /// The intersection over union of two boxes that mean different faces is less.
