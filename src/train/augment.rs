@@ -33,6 +33,11 @@ pub fn gain(pixels: &mut [u8], factor: f32) {
     pixels.iter_mut().for_each(|value| *value = (f32::from(*value) * factor + 0.5) as u8);
 }
 
+/// How often to [`blur`] for this standard deviation in pixels: each time adds ½ to the variance.
+pub fn passes(deviation: f32) -> usize {
+    (2.0 * deviation * deviation).round().max(1.0) as usize
+}
+
 /// Blurs with the weights ¼, ½, ¼ along rows, columns or both.
 pub fn blur(pixels: &mut [u8], width: usize, [along_rows, along_columns]: [bool; 2]) {
     let mean = |a: u8, b: u8, c: u8| ((u16::from(a) + 2 * u16::from(b) + u16::from(c) + 2) / 4) as u8;

@@ -13,6 +13,9 @@ use super::augment::{self, chance, log_uniform, normal};
 use super::dataset::WIDE;
 use super::plane::{Placement, bilinear};
 
+/// Standard deviation in pixels of the strongest blur.
+const MOST_BLUR: f32 = 2.8;
+
 /// A `width` × `height` input (R, G and B planes) out of one that shows [`WIDE`] times as much.
 pub fn vary(wide: &[u8], [width, height]: [usize; 2], strength: f32, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut pixels = moved(wide, [width, height], strength, rng);
@@ -100,9 +103,12 @@ fn soften(pixels: &mut [u8], [width, height]: [usize; 2], strength: f32, rng: &m
         for plane in pixels.chunks_exact_mut(width * height) {
             coarsen(plane, [width, height], share);
         }
-    } else if chance(rng, 0.2 * strength) {
-        let directions = [rng.random(), true];
-        pixels.chunks_exact_mut(width * height).for_each(|plane| augment::blur(plane, width, directions));
+    } else if chance(rng, 0.3 * strength) {
+        let directions = [chance(rng, 0.7), true];
+        let passes = augment::passes(log_uniform(rng, 0.5, MOST_BLUR));
+        for plane in pixels.chunks_exact_mut(width * height) {
+            (0..passes).for_each(|_| augment::blur(plane, width, directions));
+        }
     }
 }
 
@@ -137,6 +143,20 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+
+    #[test]
+    fn faces_out_of_focus_are_among_the_variations() {
+        // Stripes of four pixels, of which no loss of pixels leaves as little as a strong blur.
+        let stripes: Vec<u8> = (0..3 * 64 * 64).map(|index| if index % 8 < 4 { 40 } else { 200 }).collect();
+        let contrast = |seed| {
+            let mut pixels = stripes.clone();
+            soften(&mut pixels, [64, 64], 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
+            let row = &pixels[32 * 64 + 16..32 * 64 + 48];
+            row.iter().max().unwrap() - row.iter().min().unwrap()
+        };
+        let least = (0..300).map(contrast).min().unwrap();
+        assert!(least < 40, "{least}");
+    }
 
     #[test]
     fn variations_differ_from_seed_to_seed_only() {

@@ -306,12 +306,10 @@ impl Scene {
         }
     }
 
-    /// How often to blur: each pass adds ½ to the variance, in pixels². Together they stay below what
-    /// would wipe out the smallest face.
+    /// How often to blur: less than what would wipe out the smallest face.
     fn passes(&self, rng: &mut ChaCha8Rng) -> usize {
         let smallest = self.faces.iter().map(|face| face.rect.height).fold(f32::INFINITY, f32::min);
-        let deviation = log_uniform(rng, 0.5, (MOST_BLUR * smallest).clamp(0.75, 4.0));
-        (2.0 * deviation * deviation).round().max(1.0) as usize
+        augment::passes(log_uniform(rng, 0.5, (MOST_BLUR * smallest).clamp(0.75, 4.0)))
     }
 }
 
