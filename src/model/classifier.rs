@@ -4,13 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device, DeviceLocation};
-use candle_nn::VarBuilder;
+use candle_core::{Device, DeviceLocation};
 
 use super::device::DeviceChoice;
 use super::engine::engine;
 use super::error::{Error, Result};
-use super::network::Network;
 use super::runner::{Batches, Candle, Runner};
 use super::shared::Cache;
 use super::weights::{Metadata, SmileWeights, Weights};
@@ -220,10 +218,8 @@ impl Parts {
         let prototype = if device.is_cpu() {
             Backend::Cpu(engine)
         } else {
-            let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, device);
-            let network = Network::new(&metadata.architecture, &tensors)?;
-            let runner = Candle { network, device: device.clone(), metadata: metadata.clone() };
-            Backend::Gpu { runner: Arc::new(Batches::new(runner)), spare: engine }
+            let runner = Batches::new(Candle::new(weights, device)?);
+            Backend::Gpu { runner: Arc::new(runner), spare: engine }
         };
         Ok(Self { metadata, prototype })
     }
@@ -262,9 +258,7 @@ impl Runner for Failing {
 pub fn failing_after(runs: usize) -> Classifier {
     let weights = SmileWeights::embedded().unwrap();
     let metadata = weights.metadata.clone();
-    let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, &Device::Cpu);
-    let network = Network::new(&metadata.architecture, &tensors).unwrap();
-    let candle = Candle { network, device: Device::Cpu, metadata: metadata.clone() };
+    let candle = Candle::new(&weights, &Device::Cpu).unwrap();
     let runner: Arc<dyn Runner> = Arc::new(Batches::new(Failing(candle, runs.into())));
     let spare = Box::new(cpu(&weights, Isa::best()).unwrap());
     Classifier::of(Arc::new(Parts { metadata, prototype: Backend::Gpu { runner, spare } }))

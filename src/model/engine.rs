@@ -22,19 +22,21 @@ pub(super) fn engine(
     size: Option<[usize; 2]>,
     isa: Isa,
 ) -> Result<Engine> {
-    let tensors = VarBuilder::from_tensors(tensors.clone(), DType::F32, &Device::Cpu);
-    let shapes = architecture.shapes()?;
-    let layers = architecture
-        .blocks
-        .iter()
-        .zip(shapes)
-        .enumerate()
-        .map(|(index, (block, shape))| layer(*block, shape, &tensors.pp(index)))
-        .collect::<Result<Vec<_>>>()?;
+    let layers = layers(architecture, tensors)?;
     let [channels, height, width] = architecture.input;
     let [height, width] = size.unwrap_or([height, width]);
     Engine::new([channels, height, width], affine, &layers, isa)
         .map_err(|error| Error::Architecture(error.to_string()))
+}
+
+/// The layers of an architecture with their parameters.
+///
+/// # Errors
+/// Where the architecture is not sound, or a tensor is missing or of another shape.
+pub(super) fn layers(architecture: &Architecture, tensors: &HashMap<String, Tensor>) -> Result<Vec<Layer>> {
+    let tensors = VarBuilder::from_tensors(tensors.clone(), DType::F32, &Device::Cpu);
+    let blocks = architecture.blocks.iter().zip(architecture.shapes()?).enumerate();
+    blocks.map(|(index, (block, shape))| layer(*block, shape, &tensors.pp(index))).collect()
 }
 
 fn layer(block: Block, input: Shape, tensors: &VarBuilder) -> Result<Layer> {

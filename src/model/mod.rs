@@ -6,6 +6,9 @@ mod detector;
 mod device;
 mod engine;
 mod error;
+mod folded;
+#[cfg(feature = "cuda")]
+mod graphs;
 mod network;
 mod runner;
 mod shared;

@@ -1,13 +1,15 @@
 //! Networks on devices that may fail, and streams that share them.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use candle_core::{DType, Device, DeviceLocation, Tensor};
+use candle_core::{Device, DeviceLocation, Tensor};
 
 use super::device::DeviceChoice;
 use super::error::{Error, Result};
-use super::network::Network;
-use super::weights::Metadata;
+use super::folded::Folded;
+#[cfg(feature = "cuda")]
+use super::graphs::Graphs;
+use super::weights::{Metadata, Weights};
 
 /// A network on a device that may fail.
 pub trait Runner: Send + Sync {
@@ -16,21 +18,67 @@ pub trait Runner: Send + Sync {
     fn device(&self) -> String;
 }
 
+/// Held by whoever uses a GPU's stream, and alone by whoever records there: a GPU has one stream for all threads, and
+/// what others did there meanwhile would be recorded, too.
+pub(super) static STREAM: RwLock<()> = RwLock::new(());
+
 /// A network in candle's own operations: a batch is one upload of bytes and one download of logits.
 pub struct Candle {
-    pub network: Network,
-    pub device: Device,
-    pub metadata: Metadata,
+    /// Always there until the end.
+    network: Option<Placed>,
+    device: Device,
+}
+
+/// What lies in the device's memory.
+struct Placed {
+    network: Arc<Folded>,
+    /// Where the GPU can record them.
+    #[cfg(feature = "cuda")]
+    graphs: Option<Graphs>,
+    /// Channels, height and width of a picture.
+    input: [usize; 3],
+}
+
+impl Candle {
+    /// # Errors
+    /// Where a tensor that the architecture needs is missing or has another shape, or the device fails.
+    pub fn new(weights: &Weights, device: &Device) -> Result<Self> {
+        let Metadata { ref architecture, scale, offset, .. } = weights.metadata;
+        let used = using_stream();
+        let network = Arc::new(Folded::new(architecture, [scale, offset], &weights.tensors, device)?);
+        drop(used);
+        let placed = Placed {
+            #[cfg(feature = "cuda")]
+            graphs: Graphs::new(&network, architecture.input, device).ok(),
+            network,
+            input: architecture.input,
+        };
+        Ok(Self { network: Some(placed), device: device.clone() })
+    }
+}
+
+impl Drop for Candle {
+    fn drop(&mut self) {
+        let _used = using_stream();
+        self.network = None;
+    }
+}
+
+fn using_stream() -> RwLockReadGuard<'static, ()> {
+    STREAM.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Runner for Candle {
     fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()> {
-        let Metadata { ref architecture, scale, offset, .. } = self.metadata;
-        let [channels, height, width] = architecture.input;
+        let _used = using_stream();
+        let placed = self.network.as_ref().expect("there until it is dropped");
+        #[cfg(feature = "cuda")]
+        if let Some(graphs) = &placed.graphs {
+            return Ok(graphs.run(pictures, logits)?);
+        }
+        let [channels, height, width] = placed.input;
         let bytes = Tensor::from_slice(pictures, (logits.len(), channels, height, width), &self.device)?;
-        let input = bytes.to_dtype(DType::F32)?.affine(scale.into(), offset.into())?;
-        let answers = self.network.forward(&input)?;
-        logits.copy_from_slice(&answers[0].flatten_all()?.to_vec1::<f32>()?);
+        logits.copy_from_slice(&placed.network.forward(&bytes)?.flatten_all()?.to_vec1::<f32>()?);
         Ok(())
     }
 

@@ -1,0 +1,213 @@
+//! A trained network for a GPU, where every operation costs a launch, however small it is.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::architecture::{Architecture, Shape};
+use super::engine;
+use super::error::{Error, Result};
+use crate::ops::inference::{Layer, Norm};
+
+/// A network for bytes, in candle's operations. The range of bytes and the normalisations have become part of
+/// kernels and biases.
+pub(super) struct Folded {
+    steps: Vec<Step>,
+}
+
+enum Step {
+    Conv {
+        kernel: Tensor,
+        /// What is added to the result: 1 × filters × height × width, where what a normalisation adds is missing at
+        /// the padding, else 1 × filters × 1 × 1.
+        shift: Tensor,
+        stride: usize,
+        relu: bool,
+        pool: bool,
+    },
+    Flatten,
+    Dense {
+        /// Inputs × units.
+        weight: Tensor,
+        bias: Tensor,
+        relu: bool,
+    },
+}
+
+/// What values are multiplied by and what is added to them: one number for each channel.
+struct Affine {
+    scale: Vec<f32>,
+    offset: Vec<f32>,
+}
+
+impl Folded {
+    /// A network that takes bytes for byte × `scale` + `offset`.
+    ///
+    /// # Errors
+    /// Where the architecture is not sound or has heads, a tensor is missing or of another shape, or the device fails.
+    pub fn new(
+        architecture: &Architecture,
+        [scale, offset]: [f32; 2],
+        tensors: &HashMap<String, Tensor>,
+        device: &Device,
+    ) -> Result<Self> {
+        let layers = engine::layers(architecture, tensors)?;
+        // Of bytes, for the first layer with parameters.
+        let mut range = Some((scale, offset));
+        let steps = layers.into_iter().zip(architecture.shapes()?).map(|(layer, input)| {
+            let range = match layer {
+                Layer::Flatten => None,
+                _ => range.take(),
+            };
+            Step::new(layer, input, range.unwrap_or((1.0, 0.0)), device)
+        });
+        Ok(Self { steps: steps.collect::<Result<_>>()? })
+    }
+
+    /// Logits (batch × 1) of pictures (batch × channels × height × width, bytes).
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn forward(&self, pictures: &Tensor) -> candle_core::Result<Tensor> {
+        let x = pictures.to_dtype(DType::F32)?;
+        self.steps.iter().try_fold(x, |x, step| step.forward(&x))
+    }
+}
+
+impl Step {
+    fn new(layer: Layer, input: Shape, range: (f32, f32), device: &Device) -> Result<Self> {
+        Ok(match (layer, input) {
+            (
+                Layer::Conv { norm, kernel, bias, size, stride, relu, pool },
+                Shape::Picture { channels, height, width },
+            ) => {
+                let affine = Affine::new(range, norm.as_ref(), channels);
+                let kernel = Tensor::from_vec(kernel, (bias.len(), channels, size, size), &Device::Cpu)?;
+                let mut shift = Tensor::from_vec(bias, (1, (), 1, 1), &Device::Cpu)?;
+                if affine.offset.iter().any(|&offset| offset != 0.0) {
+                    let offset = affine.offset()?.broadcast_as((1, channels, height, width))?.contiguous()?;
+                    shift = offset.conv2d(&kernel, size / 2, stride, 1, 1)?.broadcast_add(&shift)?;
+                }
+                let kernel = kernel.broadcast_mul(&affine.scale()?)?.to_device(device)?;
+                Self::Conv { kernel, shift: shift.to_device(device)?, stride, relu, pool }
+            }
+            (Layer::Dense { weight, bias, relu }, Shape::Row(inputs)) => {
+                let (scale, offset) = range;
+                let weight = Tensor::from_vec(weight, (bias.len(), inputs), &Device::Cpu)?;
+                let bias = Tensor::new(bias, &Device::Cpu)?;
+                let bias = (bias + (weight.sum(1)? * f64::from(offset))?)?;
+                let weight = (weight.t()?.contiguous()? * f64::from(scale))?;
+                Self::Dense { weight: weight.to_device(device)?, bias: bias.to_device(device)?, relu }
+            }
+            (Layer::Flatten, _) => Self::Flatten,
+            (layer, _) => return Err(Error::Architecture(format!("{layer:?} is for the CPU only"))),
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Conv { kernel, shift, stride, relu, pool } => {
+                let padding = kernel.dim(3)? / 2;
+                let mut y = x.conv2d(kernel, padding, *stride, 1, 1)?.broadcast_add(shift)?;
+                if *pool {
+                    y = y.max_pool2d(2)?;
+                }
+                if *relu { y.relu() } else { Ok(y) }
+            }
+            Self::Flatten => x.flatten_from(1),
+            Self::Dense { weight, bias, relu } => {
+                let y = x.matmul(weight)?.broadcast_add(bias)?;
+                if *relu { y.relu() } else { Ok(y) }
+            }
+        }
+    }
+}
+
+impl Affine {
+    fn new((scale, offset): (f32, f32), norm: Option<&Norm>, channels: usize) -> Self {
+        let Some(norm) = norm else {
+            return Self { scale: vec![scale; channels], offset: vec![offset; channels] };
+        };
+        let of = |channel: usize| {
+            let deviation = (f64::from(norm.variance[channel]) + norm.epsilon).sqrt();
+            let weight = f64::from(norm.weight[channel]) / deviation;
+            let offset = f64::from(offset - norm.mean[channel]) * weight + f64::from(norm.bias[channel]);
+            ((f64::from(scale) * weight) as f32, offset as f32)
+        };
+        let (scale, offset) = (0..channels).map(of).unzip();
+        Self { scale, offset }
+    }
+
+    fn scale(&self) -> candle_core::Result<Tensor> {
+        Tensor::from_slice(&self.scale, (1, (), 1, 1), &Device::Cpu)
+    }
+
+    fn offset(&self) -> candle_core::Result<Tensor> {
+        Tensor::from_slice(&self.offset, (1, (), 1, 1), &Device::Cpu)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_nn::VarBuilder;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::architecture::Block;
+    use super::super::network::{Network, initial_tensors};
+    use super::*;
+
+    /// Fresh tensors, with normalisations and biases that do something.
+    fn tensors(architecture: &Architecture, rng: &mut ChaCha8Rng) -> HashMap<String, Tensor> {
+        let mut tensors = initial_tensors(architecture, rng).unwrap();
+        for (_, tensor) in tensors.iter_mut().filter(|(_, tensor)| tensor.rank() == 1) {
+            let values: Vec<f32> = (0..tensor.elem_count()).map(|_| rng.random_range(0.2..1.5)).collect();
+            *tensor = Tensor::new(values, &Device::Cpu).unwrap();
+        }
+        tensors
+    }
+
+    #[test]
+    fn a_folded_network_answers_as_the_network_itself() {
+        let conv =
+            |filters, stride, norm, relu, pool| Block::Conv { filters, kernel: 3, stride, norm, relu, pool };
+        let dense = |units, relu| Block::Dense { units, relu };
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        for blocks in [
+            vec![
+                conv(4, 1, true, true, true),
+                conv(6, 1, true, false, true),
+                Block::Flatten,
+                dense(1, false),
+            ],
+            vec![
+                conv(5, 2, false, true, false),
+                conv(3, 1, true, true, true),
+                Block::Flatten,
+                dense(7, true),
+                dense(1, false),
+            ],
+            vec![Block::Flatten, dense(4, true), dense(1, false)],
+        ] {
+            let architecture = Architecture { input: [3, 11, 14], blocks };
+            let tensors = tensors(&architecture, &mut rng);
+            let [scale, offset] = [1.0 / 255.0, -0.4];
+            let folded = Folded::new(&architecture, [scale, offset], &tensors, &Device::Cpu).unwrap();
+            let network = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+            let network = Network::new(&architecture, &network).unwrap();
+            let bytes: Vec<u8> = (0..2 * architecture.input_len()).map(|_| rng.random()).collect();
+            let bytes = Tensor::from_vec(bytes, (2, 3, 11, 14), &Device::Cpu).unwrap();
+            let input = bytes.to_dtype(DType::F32).unwrap().affine(scale.into(), offset.into()).unwrap();
+            let [ours, wanted] =
+                [folded.forward(&bytes).unwrap(), network.forward(&input).unwrap().remove(0)];
+            let [ours, wanted] =
+                [ours, wanted].map(|logits| logits.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+            for (ours, wanted) in ours.iter().zip(&wanted) {
+                assert!(
+                    (ours - wanted).abs() < 1e-4 * (1.0 + wanted.abs()),
+                    "{ours} is not {wanted}: {architecture:?}"
+                );
+            }
+        }
+    }
+}
