@@ -56,7 +56,7 @@ impl Classifier {
     pub fn shared(file: Option<&Path>, device: DeviceChoice) -> Result<Self> {
         if device != DeviceChoice::Auto {
             let mut ordered = Self::shared_on(file, &device.open()?)?;
-            ordered.reason = format!("device={device} is an order");
+            ordered.reason = format!("device={device} is an order{}", ordered.remark());
             return Ok(ordered);
         }
         let mut cpu = Self::shared_on(file, &Device::Cpu)?;
@@ -68,7 +68,8 @@ impl Classifier {
         match gpu {
             Ok((on_gpu, mut gpu)) => {
                 let on_cpu = cpu.pace()?;
-                let reason = format!("a face takes {on_cpu:?} on the CPU and {on_gpu:?} on {first}");
+                let remark = gpu.remark();
+                let reason = format!("a face takes {on_cpu:?} on the CPU and {on_gpu:?} on {first}{remark}");
                 let faster = if on_gpu < on_cpu { &mut gpu } else { &mut cpu };
                 faster.reason = reason;
                 Ok(if on_gpu < on_cpu { gpu } else { cpu })
@@ -80,6 +81,16 @@ impl Classifier {
                 };
                 Ok(cpu)
             }
+        }
+    }
+
+    /// What else there is to say of where it runs, as the end of a sentence.
+    fn remark(&self) -> String {
+        match &self.backend {
+            Backend::Gpu { runner, .. } => {
+                runner.remark().map(|remark| format!(", {remark}")).unwrap_or_default()
+            }
+            Backend::Cpu(_) => String::new(),
         }
     }
 

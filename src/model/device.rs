@@ -129,7 +129,7 @@ fn keep_memory(
 
 /// What candle says, without the backtrace that may follow.
 #[cfg(feature = "cuda")]
-fn first_line(error: &candle_core::Error) -> String {
+pub(super) fn first_line(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().into()
 }
 

@@ -44,12 +44,11 @@ impl Folded {
     /// A network that takes bytes for byte × `scale` + `offset`.
     ///
     /// # Errors
-    /// Where the architecture is not sound or has heads, a tensor is missing or of another shape, or the device fails.
+    /// Where the architecture is not sound or has heads, or a tensor is missing or of another shape.
     pub fn new(
         architecture: &Architecture,
         [scale, offset]: [f32; 2],
         tensors: &HashMap<String, Tensor>,
-        device: &Device,
     ) -> Result<Self> {
         let layers = engine::layers(architecture, tensors)?;
         // Of bytes, for the first layer with parameters.
@@ -59,9 +58,23 @@ impl Folded {
                 Layer::Flatten => None,
                 _ => range.take(),
             };
-            Step::new(layer, input, range.unwrap_or((1.0, 0.0)), device)
+            Step::new(layer, input, range.unwrap_or((1.0, 0.0)))
         });
         Ok(Self { steps: steps.collect::<Result<_>>()? })
+    }
+
+    /// The same on another device.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
+        Ok(Self {
+            steps: self
+                .steps
+                .iter()
+                .map(|step| step.to_device(device))
+                .collect::<candle_core::Result<_>>()?,
+        })
     }
 
     /// Logits (batch × 1) of pictures (batch × channels × height × width, bytes).
@@ -75,7 +88,7 @@ impl Folded {
 }
 
 impl Step {
-    fn new(layer: Layer, input: Shape, range: (f32, f32), device: &Device) -> Result<Self> {
+    fn new(layer: Layer, input: Shape, range: (f32, f32)) -> Result<Self> {
         Ok(match (layer, input) {
             (
                 Layer::Conv { norm, kernel, bias, size, stride, relu, pool },
@@ -88,19 +101,33 @@ impl Step {
                     let offset = affine.offset()?.broadcast_as((1, channels, height, width))?.contiguous()?;
                     shift = offset.conv2d(&kernel, size / 2, stride, 1, 1)?.broadcast_add(&shift)?;
                 }
-                let kernel = kernel.broadcast_mul(&affine.scale()?)?.to_device(device)?;
-                Self::Conv { kernel, shift: shift.to_device(device)?, stride, relu, pool }
+                Self::Conv { kernel: kernel.broadcast_mul(&affine.scale()?)?, shift, stride, relu, pool }
             }
             (Layer::Dense { weight, bias, relu }, Shape::Row(inputs)) => {
                 let (scale, offset) = range;
                 let weight = Tensor::from_vec(weight, (bias.len(), inputs), &Device::Cpu)?;
                 let bias = Tensor::new(bias, &Device::Cpu)?;
                 let bias = (bias + (weight.sum(1)? * f64::from(offset))?)?;
-                let weight = (weight.t()?.contiguous()? * f64::from(scale))?;
-                Self::Dense { weight: weight.to_device(device)?, bias: bias.to_device(device)?, relu }
+                Self::Dense { weight: (weight.t()?.contiguous()? * f64::from(scale))?, bias, relu }
             }
             (Layer::Flatten, _) => Self::Flatten,
             (layer, _) => return Err(Error::Architecture(format!("{layer:?} is for the CPU only"))),
+        })
+    }
+
+    fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
+        Ok(match self {
+            &Self::Conv { ref kernel, ref shift, stride, relu, pool } => Self::Conv {
+                kernel: kernel.to_device(device)?,
+                shift: shift.to_device(device)?,
+                stride,
+                relu,
+                pool,
+            },
+            Self::Flatten => Self::Flatten,
+            &Self::Dense { ref weight, ref bias, relu } => {
+                Self::Dense { weight: weight.to_device(device)?, bias: bias.to_device(device)?, relu }
+            }
         })
     }
 
@@ -131,7 +158,8 @@ impl Affine {
         let of = |channel: usize| {
             let deviation = (f64::from(norm.variance[channel]) + norm.epsilon).sqrt();
             let weight = f64::from(norm.weight[channel]) / deviation;
-            let offset = f64::from(offset - norm.mean[channel]) * weight + f64::from(norm.bias[channel]);
+            let offset =
+                (f64::from(offset) - f64::from(norm.mean[channel])) * weight + f64::from(norm.bias[channel]);
             ((f64::from(scale) * weight) as f32, offset as f32)
         };
         let (scale, offset) = (0..channels).map(of).unzip();
@@ -171,6 +199,7 @@ mod tests {
     fn a_folded_network_answers_as_the_network_itself() {
         let conv =
             |filters, stride, norm, relu, pool| Block::Conv { filters, kernel: 3, stride, norm, relu, pool };
+        let point = Block::Conv { filters: 3, kernel: 1, stride: 2, norm: true, relu: true, pool: false };
         let dense = |units, relu| Block::Dense { units, relu };
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         for blocks in [
@@ -187,12 +216,13 @@ mod tests {
                 dense(7, true),
                 dense(1, false),
             ],
+            vec![point, conv(2, 2, true, true, false), Block::Flatten, dense(1, false)],
             vec![Block::Flatten, dense(4, true), dense(1, false)],
         ] {
             let architecture = Architecture { input: [3, 11, 14], blocks };
             let tensors = tensors(&architecture, &mut rng);
             let [scale, offset] = [1.0 / 255.0, -0.4];
-            let folded = Folded::new(&architecture, [scale, offset], &tensors, &Device::Cpu).unwrap();
+            let folded = Folded::new(&architecture, [scale, offset], &tensors).unwrap();
             let network = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
             let network = Network::new(&architecture, &network).unwrap();
             let bytes: Vec<u8> = (0..2 * architecture.input_len()).map(|_| rng.random()).collect();

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::WrapErr;
-use candle_core::cuda_backend::cudarc::driver::{CudaGraph, sys};
-use candle_core::{CpuStorage, CudaDevice, CudaStorage, DType, Device, InplaceOp1, Layout, Result, Tensor};
+use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaStream, sys};
+use candle_core::{
+    CpuStorage, CudaDevice, CudaStorage, DType, Device, Error, InplaceOp1, Layout, Result, Tensor,
+};
 
 use super::folded::Folded;
-use super::runner::STREAM;
+use super::runner::{STREAM, using_stream};
 
 /// Batches that are recorded. Others are filled up to the next one, and large ones are cut.
 const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];
@@ -16,7 +18,7 @@ const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];
 pub(super) struct Graphs {
     /// By size, the smallest one first.
     recorded: Mutex<Vec<Recorded>>,
-    /// Whose memory the graphs read.
+    /// Its memory is what the graphs read.
     _network: Arc<Folded>,
     /// Bytes of a picture.
     len: usize,
@@ -34,25 +36,21 @@ struct Recorded {
 unsafe impl Send for Recorded {}
 
 impl Graphs {
-    /// Records `network` for pictures of `input` (channels, height, width).
+    /// Records `network` for pictures of `input` (channels, height, width), in as many sizes as the GPU has room for.
     ///
     /// # Errors
     /// Where the GPU, its driver or its libraries can't record.
     pub fn new(network: &Arc<Folded>, input: [usize; 3], device: &Device) -> Result<Self> {
         let cuda = device.as_cuda_device()?;
-        // Size by size, so that others get their turn in between.
-        let recorded = SIZES.map(|size| {
-            let _alone = STREAM.write().unwrap_or_else(PoisonError::into_inner);
-            let recorded = Recorded::new(network, input, size, cuda);
-            if recorded.is_err() {
-                // What couldn't be freed while recording failed would otherwise be the next call's error.
-                let _ = cuda.cuda_stream().context().check_err();
+        let mut recorded = Vec::new();
+        for size in SIZES {
+            match Recorded::new(network, input, size, cuda) {
+                Ok(one) => recorded.push(one),
+                Err(error) if recorded.is_empty() => return Err(error),
+                Err(_) => break,
             }
-            recorded
-        });
-        let _used = STREAM.read().unwrap_or_else(PoisonError::into_inner);
-        let recorded = recorded.into_iter().collect::<Result<Vec<_>>>();
-        Ok(Self { recorded: Mutex::new(recorded?), _network: network.clone(), len: input.iter().product() })
+        }
+        Ok(Self { recorded: Mutex::new(recorded), _network: network.clone(), len: input.iter().product() })
     }
 
     /// One logit for each picture.
@@ -61,11 +59,10 @@ impl Graphs {
     /// Where the GPU fails.
     pub fn run(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()> {
         let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        let most = SIZES[SIZES.len() - 1];
+        let most = SIZES[recorded.len() - 1];
         for (pictures, logits) in pictures.chunks(most * self.len).zip(logits.chunks_mut(most)) {
-            let fits =
-                SIZES.iter().position(|&size| size >= logits.len()).expect("chunks are as large at most");
-            recorded[fits].run(pictures, logits)?;
+            let fits = SIZES.iter().position(|&size| size >= logits.len());
+            recorded[fits.expect("chunks are as large at most")].run(pictures, logits)?;
         }
         Ok(())
     }
@@ -81,21 +78,25 @@ impl Recorded {
         // Has candle keep what its kernels are told of shapes, for good: the graph points there.
         let _kept = cuda.enable_cuda_graph_htod_cache();
         let device = Device::Cuda(cuda.clone());
-        let pictures = Tensor::zeros((size, channels, height, width), DType::U8, &device)?;
-        let logits = Tensor::zeros((size, 1), DType::F32, &device)?;
-        let run = || logits.slice_set(&network.forward(&pictures)?, 0, 0);
-        // Loads kernels and uploads shapes, neither of which can be recorded.
-        run()?;
-        device.synchronize()?;
-        let stream = cuda.cuda_stream();
-        stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).w()?;
-        let ran = run();
-        // Ends in any case, so that the stream goes on.
-        let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
-        ran?;
-        let graph = graph.w()?.ok_or_else(|| candle_core::Error::Msg("nothing was recorded".into()))?;
-        graph.upload().w()?;
-        Ok(Self { graph, pictures, logits })
+        let run = |pictures: &Tensor, logits: &Tensor| logits.slice_set(&network.forward(pictures)?, 0, 0);
+        let prepare = || -> Result<(Tensor, Tensor)> {
+            let _used = using_stream();
+            let pictures = Tensor::zeros((size, channels, height, width), DType::U8, &device)?;
+            let logits = Tensor::zeros((size, 1), DType::F32, &device)?;
+            // Loads kernels and uploads shapes, neither of which can be recorded.
+            run(&pictures, &logits)?;
+            device.synchronize()?;
+            Ok((pictures, logits))
+        };
+        let (pictures, logits) = prepare()?;
+        match record(&cuda.cuda_stream(), || run(&pictures, &logits)) {
+            Ok(graph) => Ok(Self { graph, pictures, logits }),
+            Err(error) => {
+                let _used = using_stream();
+                drop((pictures, logits));
+                Err(error)
+            }
+        }
     }
 
     fn run(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()> {
@@ -105,6 +106,21 @@ impl Recorded {
         logits.copy_from_slice(&answers[..logits.len()]);
         Ok(())
     }
+}
+
+/// Records what `run` has the stream do, without doing it.
+fn record(stream: &Arc<CudaStream>, run: impl FnOnce() -> Result<()>) -> Result<CudaGraph> {
+    let _alone = STREAM.write().unwrap_or_else(PoisonError::into_inner);
+    stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).w()?;
+    let ran = run();
+    // What couldn't be freed in a recording that failed would keep it from ending, and the stream from going on.
+    let freed = stream.context().check_err();
+    let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
+    ran?;
+    freed.w()?;
+    let graph = graph.w()?.ok_or_else(|| Error::Msg("nothing was recorded".into()))?;
+    graph.upload().w()?;
+    Ok(graph)
 }
 
 /// Writes bytes over the first ones of a tensor.
@@ -127,10 +143,8 @@ impl InplaceOp1 for Upload<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
     use super::super::{Classifier, DeviceChoice, SmileWeights};
-    use super::Device;
+    use super::*;
 
     /// A GPU, if there is one, and pictures for the built-in network.
     fn gpu_and_pictures(count: usize) -> Option<(Device, Vec<u8>, usize)> {
@@ -172,16 +186,27 @@ mod tests {
     fn answers_stay_right_while_other_networks_come_and_go() {
         let Some((gpu, pictures, _)) = gpu_and_pictures(5) else { return };
         let wanted = ask(&mut fresh(&gpu), &pictures);
-        let loaded = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let others = scope.spawn(|| {
                 (0..20).for_each(|_| assert_eq!(ask(&mut fresh(&gpu), &pictures), wanted));
-                loaded.store(true, Relaxed);
             });
             let mut classifier = fresh(&gpu);
-            while !loaded.load(Relaxed) {
+            while !others.is_finished() {
                 assert_eq!(ask(&mut classifier, &pictures), wanted);
             }
         });
+    }
+
+    #[test]
+    fn the_stream_goes_on_after_a_recording_that_failed() {
+        let Some((gpu, pictures, _)) = gpu_and_pictures(1) else { return };
+        let stream = gpu.as_cuda_device().unwrap().cuda_stream();
+        let failed = record(&stream, || {
+            let _freed_in_vain = Tensor::zeros(5, DType::F32, &gpu)?;
+            // Nothing that waits can be recorded.
+            gpu.synchronize()
+        });
+        assert!(failed.is_err());
+        assert_eq!(ask(&mut fresh(&gpu), &pictures), ask(&mut fresh(&gpu), &pictures));
     }
 }

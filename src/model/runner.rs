@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockRead
 use candle_core::{Device, DeviceLocation, Tensor};
 
 use super::device::DeviceChoice;
+#[cfg(feature = "cuda")]
+use super::device::first_line;
 use super::error::{Error, Result};
 use super::folded::Folded;
 #[cfg(feature = "cuda")]
@@ -16,17 +18,23 @@ pub trait Runner: Send + Sync {
     /// One logit for each picture.
     fn logits(&self, pictures: &[u8], logits: &mut [f32]) -> Result<()>;
     fn device(&self) -> String;
+    /// Why it is slower than it could be, if it is.
+    fn remark(&self) -> Option<&str> {
+        None
+    }
 }
 
-/// Held by whoever uses a GPU's stream, and alone by whoever records there: a GPU has one stream for all threads, and
-/// what others did there meanwhile would be recorded, too.
+/// Held by whoever has a network on a GPU do something, and alone by whoever records there: a GPU has one stream for all
+/// threads, and what others did there meanwhile would be recorded, too. Training takes no part: where it runs on a GPU,
+/// no other thread is to make a classifier there.
 pub(super) static STREAM: RwLock<()> = RwLock::new(());
 
-/// A network in candle's own operations: a batch is one upload of bytes and one download of logits.
+/// A network in candle's own operations: as a rule, a batch is one upload of bytes and one download of logits.
 pub struct Candle {
     /// Always there until the end.
     network: Option<Placed>,
     device: Device,
+    remark: Option<String>,
 }
 
 /// What lies in the device's memory.
@@ -44,16 +52,25 @@ impl Candle {
     /// Where a tensor that the architecture needs is missing or has another shape, or the device fails.
     pub fn new(weights: &Weights, device: &Device) -> Result<Self> {
         let Metadata { ref architecture, scale, offset, .. } = weights.metadata;
+        let network = Folded::new(architecture, [scale, offset], &weights.tensors)?;
         let used = using_stream();
-        let network = Arc::new(Folded::new(architecture, [scale, offset], &weights.tensors, device)?);
+        let network = Arc::new(network.to_device(device)?);
         drop(used);
-        let placed = Placed {
+        #[cfg(feature = "cuda")]
+        let graphs = Graphs::new(&network, architecture.input, device);
+        Ok(Self {
             #[cfg(feature = "cuda")]
-            graphs: Graphs::new(&network, architecture.input, device).ok(),
-            network,
-            input: architecture.input,
-        };
-        Ok(Self { network: Some(placed), device: device.clone() })
+            remark: graphs.as_ref().err().map(|error| format!("without CUDA graphs: {}", first_line(error))),
+            #[cfg(not(feature = "cuda"))]
+            remark: None,
+            network: Some(Placed {
+                #[cfg(feature = "cuda")]
+                graphs: graphs.ok(),
+                network,
+                input: architecture.input,
+            }),
+            device: device.clone(),
+        })
     }
 }
 
@@ -64,7 +81,7 @@ impl Drop for Candle {
     }
 }
 
-fn using_stream() -> RwLockReadGuard<'static, ()> {
+pub(super) fn using_stream() -> RwLockReadGuard<'static, ()> {
     STREAM.read().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -87,6 +104,10 @@ impl Runner for Candle {
             DeviceLocation::Cuda { gpu_id } => DeviceChoice::Cuda(gpu_id).to_string(),
             other => format!("{other:?}").to_lowercase(),
         }
+    }
+
+    fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 }
 
@@ -161,6 +182,10 @@ impl<R: Runner> Runner for Batches<R> {
 
     fn device(&self) -> String {
         self.runner.device()
+    }
+
+    fn remark(&self) -> Option<&str> {
+        self.runner.remark()
     }
 }
 
