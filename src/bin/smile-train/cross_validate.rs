@@ -1,6 +1,8 @@
 //! Cross-validation: every picture is judged by a network that never saw it.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -52,6 +54,9 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     let folder = &train.out;
     std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     let material = Material::read(train)?;
+    if !train.resume {
+        forget(folder)?;
+    }
     let stop = terminal::catch_interrupts()?;
     let mut all = Vec::new();
     let wanted = |number: &usize| arguments.only_fold.is_empty() || arguments.only_fold.contains(number);
@@ -92,6 +97,17 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     eval::write_report(folder, &title, &evaluation, levels.as_deref())?;
     eprintln!("weights and answers in {}; {}", folder.display(), terminal::duration(started));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the results of other networks out of their folder before new ones come in.
+fn forget(folder: &Path) -> Result<()> {
+    for path in ["results.json", "predictions.csv"].map(|name| folder.join(name)) {
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => return Err(Error::Write { path, source }),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Trains one fold's network, unless an earlier run has; `None` where the user stopped it.
