@@ -13,8 +13,8 @@ use super::fit::Task;
 use super::recipe::Loss;
 use super::soft_labels::SoftLabels;
 use super::teachers::Teachers;
-use super::vary::vary;
-use crate::model::{Classifier, Metadata};
+use super::vary::{Blur, vary};
+use crate::model::{Classifier, Metadata, Region};
 
 /// Telling smiling pictures from others.
 pub struct Smiles {
@@ -70,11 +70,19 @@ impl Smiles {
     /// What the network is to see: each picture as it is, or varied by its seed.
     fn look<'a>(&self, samples: &[&'a Sample], seeds: Vec<Option<u64>>) -> Vec<Cow<'a, [u8]>> {
         let [_, height, width] = self.metadata.architecture.input;
+        let blur = match self.metadata.region {
+            Region::Full => Blur::Light,
+            Region::Center | Region::Faces => Blur::Any,
+        };
         let see = |(sample, seed): (&&'a Sample, Option<u64>)| match seed {
-            Some(seed) if !sample.wide.is_empty() => {
-                vary(&sample.wide, [width, height], self.variation, &mut ChaCha8Rng::seed_from_u64(seed))
-                    .into()
-            }
+            Some(seed) if !sample.wide.is_empty() => vary(
+                &sample.wide,
+                [width, height],
+                self.variation,
+                blur,
+                &mut ChaCha8Rng::seed_from_u64(seed),
+            )
+            .into(),
             _ => sample.pixels[..].into(),
         };
         samples.par_iter().zip(seeds).map(see).collect()

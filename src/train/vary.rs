@@ -16,8 +16,23 @@ use super::plane::{Placement, bilinear};
 /// Standard deviation in pixels of the strongest blur.
 const MOST_BLUR: f32 = 2.8;
 
+/// How far faces get out of focus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blur {
+    /// As by one pass of ¼, ½, ¼: for pictures that are small faces enlarged, and soft already.
+    Light,
+    /// By standard deviations from 0.5 pixels to [`MOST_BLUR`].
+    Any,
+}
+
 /// A `width` × `height` input (R, G and B planes) out of one that shows [`WIDE`] times as much.
-pub fn vary(wide: &[u8], [width, height]: [usize; 2], strength: f32, rng: &mut ChaCha8Rng) -> Vec<u8> {
+pub fn vary(
+    wide: &[u8],
+    [width, height]: [usize; 2],
+    strength: f32,
+    blur: Blur,
+    rng: &mut ChaCha8Rng,
+) -> Vec<u8> {
     let mut pixels = moved(wide, [width, height], strength, rng);
     if chance(rng, 0.2) {
         to_grey(&mut pixels);
@@ -36,7 +51,7 @@ pub fn vary(wide: &[u8], [width, height]: [usize; 2], strength: f32, rng: &mut C
         }
     }
     rng.set_word_pos(rng.get_word_pos() + 64);
-    soften(&mut pixels, [width, height], strength, rng);
+    soften(&mut pixels, [width, height], strength, blur, rng);
     if chance(rng, 0.25 * strength) {
         let deviation = rng.random_range(0.0..10.0);
         let noise = rng.clone();
@@ -97,15 +112,24 @@ fn to_grey(pixels: &mut [u8]) {
 }
 
 /// Less sharp, as from a small, blurred or moving face.
-fn soften(pixels: &mut [u8], [width, height]: [usize; 2], strength: f32, rng: &mut ChaCha8Rng) {
+fn soften(pixels: &mut [u8], [width, height]: [usize; 2], strength: f32, blur: Blur, rng: &mut ChaCha8Rng) {
+    let often = match blur {
+        Blur::Light => 0.2,
+        Blur::Any => 0.3,
+    };
     if chance(rng, 0.25 * strength) {
         let share = rng.random_range(0.35..0.8);
         for plane in pixels.chunks_exact_mut(width * height) {
             coarsen(plane, [width, height], share);
         }
-    } else if chance(rng, 0.3 * strength) {
-        let directions = [chance(rng, 0.7), true];
-        let passes = augment::passes(log_uniform(rng, 0.5, MOST_BLUR));
+    } else if chance(rng, often * strength) {
+        let (directions, passes) = match blur {
+            Blur::Light => ([rng.random(), true], 1),
+            Blur::Any => {
+                let directions = [chance(rng, 0.7), true];
+                (directions, augment::passes(log_uniform(rng, 0.5, MOST_BLUR)))
+            }
+        };
         for plane in pixels.chunks_exact_mut(width * height) {
             (0..passes).for_each(|_| augment::blur(plane, width, directions));
         }
@@ -148,20 +172,23 @@ mod tests {
     fn faces_out_of_focus_are_among_the_variations() {
         // Stripes of four pixels, of which no loss of pixels leaves as little as a strong blur.
         let stripes: Vec<u8> = (0..3 * 64 * 64).map(|index| if index % 8 < 4 { 40 } else { 200 }).collect();
-        let contrast = |seed| {
-            let mut pixels = stripes.clone();
-            soften(&mut pixels, [64, 64], 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
-            let row = &pixels[32 * 64 + 16..32 * 64 + 48];
-            row.iter().max().unwrap() - row.iter().min().unwrap()
+        let least_contrast = |blur| {
+            let contrast = |seed| {
+                let mut pixels = stripes.clone();
+                soften(&mut pixels, [64, 64], 1.0, blur, &mut ChaCha8Rng::seed_from_u64(seed));
+                let row = &pixels[32 * 64 + 16..32 * 64 + 48];
+                row.iter().max().unwrap() - row.iter().min().unwrap()
+            };
+            (0..300).map(contrast).min().unwrap()
         };
-        let least = (0..300).map(contrast).min().unwrap();
-        assert!(least < 40, "{least}");
+        let (any, light) = (least_contrast(Blur::Any), least_contrast(Blur::Light));
+        assert!(any < 40 && light > 40, "{any}, {light}");
     }
 
     #[test]
     fn variations_differ_from_seed_to_seed_only() {
         let wide: Vec<u8> = (0..3 * 128 * 128).map(|index| (index % 251) as u8).collect();
-        let varied = |seed| vary(&wide, [64, 64], 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
+        let varied = |seed| vary(&wide, [64, 64], 1.0, Blur::Any, &mut ChaCha8Rng::seed_from_u64(seed));
         assert!(varied(1) == varied(1) && varied(1) != varied(2));
         assert_eq!(varied(3).len(), 3 * 64 * 64);
     }
@@ -177,7 +204,7 @@ mod tests {
         assert!(row == expected || row.iter().rev().eq(&expected));
         let difference = |strength| {
             let changed = |seed| {
-                let varied = vary(&wide, [64, 64], strength, &mut ChaCha8Rng::seed_from_u64(seed));
+                let varied = vary(&wide, [64, 64], strength, Blur::Any, &mut ChaCha8Rng::seed_from_u64(seed));
                 let straight = moved(&wide, [64, 64], 0.0, &mut ChaCha8Rng::seed_from_u64(seed));
                 let pairs = varied.iter().zip(&straight);
                 pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>()
@@ -193,7 +220,7 @@ mod tests {
         let plane: Vec<u8> = (0..128 * 128).map(|index| (index / 80) as u8).collect();
         let wide = [plane.clone(), plane.clone(), plane].concat();
         for seed in 0..50 {
-            let varied = vary(&wide, [64, 64], 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
+            let varied = vary(&wide, [64, 64], 1.0, Blur::Any, &mut ChaCha8Rng::seed_from_u64(seed));
             let hidden = varied.chunks_exact(64 * 64).collect::<Vec<_>>();
             // What is erased may have a colour.
             let coloured = (0..64 * 64).filter(|&index| hidden[0][index] != hidden[1][index]).count();
