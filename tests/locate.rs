@@ -322,6 +322,18 @@ fn what_fills_the_picture_is_looked_at_from_farther_away() {
 }
 
 #[test]
+fn what_fills_a_small_picture_that_is_no_frame_is_more_likely_a_face() {
+    // The same grey everywhere makes a face 0.35 likely.
+    let found = |width: usize, height: usize| {
+        !locate(&bright(80.0, 0.0), &Picture::rgb(width, height, &vec![108; 3 * width * height])).is_empty()
+    };
+    assert!([(64, 64), (128, 128), (90, 120)].iter().all(|&(width, height)| found(width, height)));
+    assert!(
+        ![(130, 130), (320, 320), (72, 64), (128, 96)].iter().any(|&(width, height)| found(width, height))
+    );
+}
+
+#[test]
 fn what_may_be_a_face_is_not_hidden_by_something_larger_that_is_none_either() {
     // A grey spot makes a face 0.35 likely: in the first look half as large as the picture, in the one from farther
     // away so large that it fills it, where its odds are raised to 0.57.

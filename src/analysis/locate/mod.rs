@@ -101,6 +101,10 @@ const FARTHER: f32 = 96.0;
 /// so many times what they seem.
 const FILLING: f32 = 0.7;
 const FILLING_ODDS: f32 = 2.5;
+/// Upright or square pictures of so few rows are no frames of a camera but cut out around something, mostly a
+/// face, so that the odds of one that fills them count as so many times more.
+const CUT_OUT: f32 = 128.0;
+const CUT_OUT_ODDS: f32 = 3.0;
 
 impl Locator {
     /// # Errors
@@ -202,10 +206,11 @@ impl Locator {
             false => &self.first,
         };
         self.candidates.clear();
-        look.faces(score(odds(least) / FILLING_ODDS), &mut self.candidates);
+        let times = FILLING_ODDS * if cut_out(picture) { CUT_OUT_ODDS } else { 1.0 };
+        look.faces(score(odds(least) / times), &mut self.candidates);
         self.candidates.retain(|face| fills(face, picture));
         for face in &mut self.candidates {
-            face.score = score(FILLING_ODDS * odds(face.score));
+            face.score = score(times * odds(face.score));
         }
         self.add_candidates(found);
         Ok(())
@@ -256,6 +261,12 @@ fn again(face: &Detection, look: &Look, least: f32, seen: &mut Vec<Detection>) -
     look.faces(least, seen);
     let same = seen.iter().filter(|other| other.rect.overlap(face.rect) >= SAME);
     odds(same.map(|other| other.score).fold(least, f32::max).min(1.0 - least))
+}
+
+/// Whether a picture was cut out around something.
+fn cut_out(picture: &Picture) -> bool {
+    let Rect { width, height, .. } = picture.bounds();
+    width * picture.pixel_aspect <= height && height <= CUT_OUT
 }
 
 /// Whether there is little of the picture around a face.
