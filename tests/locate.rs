@@ -324,13 +324,15 @@ fn what_fills_the_picture_is_looked_at_from_farther_away() {
 #[test]
 fn what_fills_a_small_picture_that_is_no_frame_is_more_likely_a_face() {
     // The same grey everywhere makes a face 0.35 likely.
-    let found = |width: usize, height: usize| {
-        !locate(&bright(80.0, 0.0), &Picture::rgb(width, height, &vec![108; 3 * width * height])).is_empty()
+    let found = |&(width, height, pixel_aspect): &(usize, usize, f32)| {
+        let data = vec![108; 3 * width * height];
+        let picture = Picture { pixel_aspect, ..Picture::rgb(width, height, &data) };
+        !locate(&bright(80.0, 0.0), &picture).is_empty()
     };
-    assert!([(64, 64), (128, 128), (90, 120)].iter().all(|&(width, height)| found(width, height)));
-    assert!(
-        ![(130, 130), (320, 320), (72, 64), (128, 96)].iter().any(|&(width, height)| found(width, height))
-    );
+    let small = [(64, 64, 1.0), (128, 128, 1.0), (90, 120, 1.0), (120, 64, 0.5)];
+    assert!(small.iter().all(found));
+    let others = [(130, 130, 1.0), (320, 320, 1.0), (72, 64, 1.0), (128, 96, 1.0), (64, 64, 1.1)];
+    assert!(!others.iter().any(found));
 }
 
 #[test]

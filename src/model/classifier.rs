@@ -85,7 +85,7 @@ impl Classifier {
     }
 
     /// What else there is to say of where it runs, as the end of a sentence.
-    fn remark(&self) -> String {
+    pub(super) fn remark(&self) -> String {
         match &self.backend {
             Backend::Gpu { runner, .. } => {
                 runner.remark().map(|remark| format!(", {remark}")).unwrap_or_default()

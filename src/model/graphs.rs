@@ -8,6 +8,7 @@ use candle_core::{
     CpuStorage, CudaDevice, CudaStorage, DType, Device, Error, InplaceOp1, Layout, Result, Tensor,
 };
 
+use super::device::first_line;
 use super::folded::Folded;
 use super::runner::{STREAM, using_stream};
 
@@ -22,6 +23,8 @@ pub(super) struct Graphs {
     _network: Arc<Folded>,
     /// Bytes of a picture.
     len: usize,
+    /// Why larger batches are cut, where they are.
+    cut: Option<String>,
 }
 
 struct Recorded {
@@ -42,15 +45,24 @@ impl Graphs {
     /// Where the GPU, its driver or its libraries can't record.
     pub fn new(network: &Arc<Folded>, input: [usize; 3], device: &Device) -> Result<Self> {
         let cuda = device.as_cuda_device()?;
-        let mut recorded = Vec::new();
+        let (mut recorded, mut cut) = (Vec::new(), None);
         for size in SIZES {
             match Recorded::new(network, input, size, cuda) {
                 Ok(one) => recorded.push(one),
                 Err(error) if recorded.is_empty() => return Err(error),
-                Err(_) => break,
+                Err(error) => {
+                    cut = Some(format!("no CUDA graph for {size} faces: {}", first_line(&error)));
+                    break;
+                }
             }
         }
-        Ok(Self { recorded: Mutex::new(recorded), _network: network.clone(), len: input.iter().product() })
+        let len = input.iter().product();
+        Ok(Self { recorded: Mutex::new(recorded), _network: network.clone(), len, cut })
+    }
+
+    /// Why there are fewer graphs than there could be, if there are.
+    pub fn remark(&self) -> Option<String> {
+        self.cut.clone()
     }
 
     /// One logit for each picture.
@@ -165,7 +177,9 @@ mod tests {
     }
 
     fn fresh(device: &Device) -> Classifier {
-        Classifier::new(&SmileWeights::embedded().unwrap(), device).unwrap()
+        let classifier = Classifier::new(&SmileWeights::embedded().unwrap(), device).unwrap();
+        assert_eq!(classifier.remark(), "", "all graphs are there");
+        classifier
     }
 
     #[test]

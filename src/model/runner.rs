@@ -60,7 +60,10 @@ impl Candle {
         let graphs = Graphs::new(&network, architecture.input, device);
         Ok(Self {
             #[cfg(feature = "cuda")]
-            remark: graphs.as_ref().err().map(|error| format!("without CUDA graphs: {}", first_line(error))),
+            remark: match &graphs {
+                Ok(graphs) => graphs.remark(),
+                Err(error) => Some(format!("without CUDA graphs: {}", first_line(error))),
+            },
             #[cfg(not(feature = "cuda"))]
             remark: None,
             network: Some(Placed {

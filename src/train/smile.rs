@@ -14,7 +14,7 @@ use super::recipe::Loss;
 use super::soft_labels::SoftLabels;
 use super::teachers::Teachers;
 use super::vary::{Blur, vary};
-use crate::model::{Classifier, Metadata, Region};
+use crate::model::{Classifier, Metadata};
 
 /// Telling smiling pictures from others.
 pub struct Smiles {
@@ -70,10 +70,7 @@ impl Smiles {
     /// What the network is to see: each picture as it is, or varied by its seed.
     fn look<'a>(&self, samples: &[&'a Sample], seeds: Vec<Option<u64>>) -> Vec<Cow<'a, [u8]>> {
         let [_, height, width] = self.metadata.architecture.input;
-        let blur = match self.metadata.region {
-            Region::Full => Blur::Light,
-            Region::Center | Region::Faces => Blur::Any,
-        };
+        let blur = Blur::of(self.metadata.region);
         let see = |(sample, seed): (&&'a Sample, Option<u64>)| match seed {
             Some(seed) if !sample.wide.is_empty() => vary(
                 &sample.wide,

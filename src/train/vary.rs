@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::augment::{self, chance, log_uniform, normal};
 use super::dataset::WIDE;
 use super::plane::{Placement, bilinear};
+use crate::model::Region;
 
 /// Standard deviation in pixels of the strongest blur.
 const MOST_BLUR: f32 = 2.8;
@@ -19,10 +20,20 @@ const MOST_BLUR: f32 = 2.8;
 /// How far faces get out of focus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blur {
-    /// As by one pass of ¼, ½, ¼: for pictures that are small faces enlarged, and soft already.
+    /// As by one pass of ¼, ½, ¼: for whole pictures, which as faces are mostly small ones enlarged, and soft already.
     Light,
     /// By standard deviations from 0.5 pixels to [`MOST_BLUR`].
     Any,
+}
+
+impl Blur {
+    /// That of pictures of which a network sees this.
+    pub fn of(region: Region) -> Self {
+        match region {
+            Region::Full => Self::Light,
+            Region::Center | Region::Faces => Self::Any,
+        }
+    }
 }
 
 /// A `width` × `height` input (R, G and B planes) out of one that shows [`WIDE`] times as much.
@@ -181,7 +192,7 @@ mod tests {
             };
             (0..300).map(contrast).min().unwrap()
         };
-        let (any, light) = (least_contrast(Blur::Any), least_contrast(Blur::Light));
+        let [any, light] = [Region::Faces, Region::Full].map(|region| least_contrast(Blur::of(region)));
         assert!(any < 40 && light > 40, "{any}, {light}");
     }
 

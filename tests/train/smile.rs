@@ -249,7 +249,7 @@ fn one_fold_alone_is_trained_and_the_others_are_left_to_other_processes() {
     assert_eq!(predictions("shared"), predictions("straight"));
     // Results of networks that are no longer there would be taken for those of the new ones.
     succeeded(&run(folder.path(), &format!("{options} straight --only-fold 2 --seed 5")));
-    for stale in ["results.json", "predictions.csv"] {
+    for stale in ["results.json", "predictions.csv", "evaluation.png"] {
         assert!(!folder.path().join("straight").join(stale).exists(), "{stale}");
     }
 }

@@ -134,8 +134,8 @@ pub struct TrainArguments {
     /// Times to go through the training pictures
     #[arg(long, value_name = "N", value_parser = count(1_000_000), help_heading = "Training")]
     pub epochs: Option<usize>,
-    /// With --preset smile: how strongly training pictures vary (moved, turned, lit otherwise, blurred, noisy,
-    /// compressed, hidden in part), from 0 to 1; if not given, 0.5
+    /// With --preset smile: how strongly training pictures vary (moved, turned, lit otherwise, noisy,
+    /// compressed, hidden in part, blurred, lightly so with --region full), from 0 to 1; if not given, 0.5
     #[arg(long, value_name = "F", value_parser = share, help_heading = "Training")]
     pub variation: Option<f64>,
     /// Seed of first weights and order of pictures

@@ -101,7 +101,8 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
 
 /// Takes the results of other networks out of their folder before new ones come in.
 fn forget(folder: &Path) -> Result<()> {
-    for path in ["results.json", "predictions.csv"].map(|name| folder.join(name)) {
+    let names = ["results.json", "predictions.csv", "evaluation.png", "robustness.png"];
+    for path in names.map(|name| folder.join(name)) {
         match std::fs::remove_file(&path) {
             Err(source) if source.kind() != ErrorKind::NotFound => return Err(Error::Write { path, source }),
             _ => {}
