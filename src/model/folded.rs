@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use super::architecture::{Architecture, Shape};
 use super::engine;
 use super::error::{Error, Result};
-use crate::ops::inference::{Layer, Norm};
+use crate::ops::inference::{Layer, load_affine};
 
 /// A network for bytes, in candle's operations. The range of bytes and the normalisations have become part of
 /// kernels and biases.
@@ -34,31 +34,25 @@ enum Step {
     },
 }
 
-/// What values are multiplied by and what is added to them: one number for each channel.
-struct Affine {
-    scale: Vec<f32>,
-    offset: Vec<f32>,
-}
-
 impl Folded {
-    /// A network that takes bytes for byte × `scale` + `offset`.
+    /// A network that takes bytes for byte × scale + offset, which are the `range`.
     ///
     /// # Errors
     /// Where the architecture is not sound or has heads, or a tensor is missing or of another shape.
     pub fn new(
         architecture: &Architecture,
-        [scale, offset]: [f32; 2],
+        range: [f32; 2],
         tensors: &HashMap<String, Tensor>,
     ) -> Result<Self> {
         let layers = engine::layers(architecture, tensors)?;
         // Of bytes, for the first layer with parameters.
-        let mut range = Some((scale, offset));
-        let steps = layers.into_iter().zip(architecture.shapes()?).map(|(layer, input)| {
+        let mut range = Some(range);
+        let steps = layers.iter().zip(architecture.shapes()?).map(|(layer, input)| {
             let range = match layer {
                 Layer::Flatten => None,
                 _ => range.take(),
             };
-            Step::new(layer, input, range.unwrap_or((1.0, 0.0)))
+            Step::new(layer, input, range.unwrap_or([1.0, 0.0]))
         });
         Ok(Self { steps: steps.collect::<Result<_>>()? })
     }
@@ -88,27 +82,31 @@ impl Folded {
 }
 
 impl Step {
-    fn new(layer: Layer, input: Shape, range: (f32, f32)) -> Result<Self> {
+    fn new(layer: &Layer, input: Shape, range: [f32; 2]) -> Result<Self> {
         Ok(match (layer, input) {
             (
-                Layer::Conv { norm, kernel, bias, size, stride, relu, pool },
+                &Layer::Conv { ref kernel, ref bias, size, stride, relu, pool, .. },
                 Shape::Picture { channels, height, width },
             ) => {
-                let affine = Affine::new(range, norm.as_ref(), channels);
-                let kernel = Tensor::from_vec(kernel, (bias.len(), channels, size, size), &Device::Cpu)?;
-                let mut shift = Tensor::from_vec(bias, (1, (), 1, 1), &Device::Cpu)?;
-                if affine.offset.iter().any(|&offset| offset != 0.0) {
-                    let offset = affine.offset()?.broadcast_as((1, channels, height, width))?.contiguous()?;
+                let affine = load_affine(range, channels, Some(layer))?;
+                let each = |index: usize| {
+                    let values: Vec<f32> = affine.iter().map(|channel| channel[index]).collect();
+                    Tensor::from_vec(values, (1, channels, 1, 1), &Device::Cpu)
+                };
+                let (scale, offset) = (each(0)?, each(1)?);
+                let kernel = Tensor::from_slice(kernel, (bias.len(), channels, size, size), &Device::Cpu)?;
+                let mut shift = Tensor::from_slice(bias, (1, (), 1, 1), &Device::Cpu)?;
+                if affine.iter().any(|&[_, offset]| offset != 0.0) {
+                    let offset = offset.broadcast_as((1, channels, height, width))?.contiguous()?;
                     shift = offset.conv2d(&kernel, size / 2, stride, 1, 1)?.broadcast_add(&shift)?;
                 }
-                Self::Conv { kernel: kernel.broadcast_mul(&affine.scale()?)?, shift, stride, relu, pool }
+                Self::Conv { kernel: kernel.broadcast_mul(&scale)?, shift, stride, relu, pool }
             }
             (Layer::Dense { weight, bias, relu }, Shape::Row(inputs)) => {
-                let (scale, offset) = range;
-                let weight = Tensor::from_vec(weight, (bias.len(), inputs), &Device::Cpu)?;
-                let bias = Tensor::new(bias, &Device::Cpu)?;
-                let bias = (bias + (weight.sum(1)? * f64::from(offset))?)?;
-                Self::Dense { weight: (weight.t()?.contiguous()? * f64::from(scale))?, bias, relu }
+                let [scale, offset] = range.map(f64::from);
+                let weight = Tensor::from_slice(weight, (bias.len(), inputs), &Device::Cpu)?;
+                let bias = (Tensor::new(&bias[..], &Device::Cpu)? + (weight.sum(1)? * offset)?)?;
+                Self::Dense { weight: (weight.t()?.contiguous()? * scale)?, bias, relu: *relu }
             }
             (Layer::Flatten, _) => Self::Flatten,
             (layer, _) => return Err(Error::Architecture(format!("{layer:?} is for the CPU only"))),
@@ -147,31 +145,6 @@ impl Step {
                 if *relu { y.relu() } else { Ok(y) }
             }
         }
-    }
-}
-
-impl Affine {
-    fn new((scale, offset): (f32, f32), norm: Option<&Norm>, channels: usize) -> Self {
-        let Some(norm) = norm else {
-            return Self { scale: vec![scale; channels], offset: vec![offset; channels] };
-        };
-        let of = |channel: usize| {
-            let deviation = (f64::from(norm.variance[channel]) + norm.epsilon).sqrt();
-            let weight = f64::from(norm.weight[channel]) / deviation;
-            let offset =
-                (f64::from(offset) - f64::from(norm.mean[channel])) * weight + f64::from(norm.bias[channel]);
-            ((f64::from(scale) * weight) as f32, offset as f32)
-        };
-        let (scale, offset) = (0..channels).map(of).unzip();
-        Self { scale, offset }
-    }
-
-    fn scale(&self) -> candle_core::Result<Tensor> {
-        Tensor::from_slice(&self.scale, (1, (), 1, 1), &Device::Cpu)
-    }
-
-    fn offset(&self) -> candle_core::Result<Tensor> {
-        Tensor::from_slice(&self.offset, (1, (), 1, 1), &Device::Cpu)
     }
 }
 

@@ -21,6 +21,7 @@ use dense::Dense;
 use direct::Direct;
 use finish::Finish;
 use load::Load;
+pub(crate) use plan::load_affine;
 use winograd::Winograd;
 
 /// Pictures that share one pass over the dense layers' weights.

@@ -208,9 +208,14 @@ impl Norm {
     }
 }
 
-/// Scale and shift of the bytes, with the normalisation that opens the network.
-fn load_affine([scale, offset]: [f32; 2], channels: usize, first: Option<&Layer>) -> Result<Vec<[f32; 2]>> {
-    match first.and_then(norm_of) {
+/// Scale and shift of values that count as value × `scale` + `offset`, with the normalisation that opens the layer
+/// which reads them; one of each a channel.
+pub fn load_affine(
+    [scale, offset]: [f32; 2],
+    channels: usize,
+    reader: Option<&Layer>,
+) -> Result<Vec<[f32; 2]>> {
+    match reader.and_then(norm_of) {
         Some(norm) => {
             let affine = norm.affine(channels)?;
             Ok(affine.iter().map(|[by, plus]| [scale * by, offset * by + plus]).collect())
