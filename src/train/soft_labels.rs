@@ -59,6 +59,7 @@ fn fingerprint(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SmileWeights;
 
     fn read(text: &str) -> Result<SoftLabels> {
         let folder = tempfile::tempdir().unwrap();
@@ -89,6 +90,13 @@ mod tests {
     fn a_fingerprint_is_what_others_compute() {
         assert_eq!(fingerprint(b""), "cbf29ce484222325");
         assert_eq!(fingerprint(b"a"), "af63dc4c8601ec8c");
+    }
+
+    #[test]
+    fn the_built_in_weights_learnt_from_the_table_beside_them() {
+        let table = include_str!("../../models/soft/soft.csv").replace("\r\n", "\n");
+        let facts = &SmileWeights::embedded().unwrap().metadata.training["soft_labels"];
+        assert_eq!(facts["fingerprint"], fingerprint(table.as_bytes()));
     }
 
     #[test]

@@ -152,7 +152,8 @@ def write_table(path, names, logits):
     with open(path, "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("file", "probability"))
-        table.writerows((name, f"{1 / (1 + np.exp(-logit)):.6f}") for name, logit in zip(names, logits))
+        # Further digits differ from one processor to the next.
+        table.writerows((name, f"{1 / (1 + np.exp(-logit)):.3f}") for name, logit in zip(names, logits))
 
 
 def write(path, names, labels, features, training):
