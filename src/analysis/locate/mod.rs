@@ -309,6 +309,15 @@ fn suppress(candidates: &mut Vec<Detection>, most: f32, found: &mut Vec<Detectio
         }
     }
     found.iter_mut().for_each(|face| blend(face, candidates));
+    // Means may have come together.
+    let mut next = 1;
+    while next < found.len() {
+        if found[..next].iter().all(|better| apart(better, &found[next], most)) {
+            next += 1;
+        } else {
+            found.remove(next);
+        }
+    }
 }
 
 /// Brings a face to the mean place, weighted by odds, of the candidates that mean the same, of which it is one: a
@@ -402,6 +411,10 @@ mod tests {
         assert!((first.rect.x - mean).abs() < 1e-4 && (first.landmarks[4][0] - mean - 30.0).abs() < 1e-4);
         assert!((first.rect.width - 100.0).abs() < 1e-4 && (first.rect.y - 10.0).abs() < 1e-4);
         assert!((second.rect.x - (60.0 * 4.0 + 84.0) / 5.0).abs() < 1e-4);
+        // The mean of the second face comes so near to that of the first that it is no other.
+        let candidates = [face(0.0, 0.9), face(20.0, 0.89), face(54.0, 0.8), face(36.0, 0.79)];
+        suppress(&mut candidates.to_vec(), 0.3, &mut found);
+        assert_eq!(found.len(), 1, "{found:?}");
         // A score of 1 weighs much, but not without end.
         suppress(&mut vec![face(0.0, 1.0), face(8.0, 1.0)], 0.3, &mut found);
         assert_eq!(found[0].rect.x, 4.0);
