@@ -1,6 +1,6 @@
 //! Finding faces: the network against candle, brightness, and boxes in pixels of any picture.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -19,7 +19,8 @@ use rand_chacha::ChaCha8Rng;
 fn random(filters: [usize; 4], seed: u64) -> FaceWeights {
     let architecture = Architecture::face(160, filters);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut tensors = initial_tensors(&architecture, &mut rng).unwrap();
+    // In an order, so that the same seed gives the same weights.
+    let mut tensors: BTreeMap<_, _> = initial_tensors(&architecture, &mut rng).unwrap().into_iter().collect();
     for (name, tensor) in &mut tensors {
         if tensor.rank() == 1 {
             let low = if name.ends_with("running_var") { 0.3 } else { -0.5 };
@@ -27,7 +28,7 @@ fn random(filters: [usize; 4], seed: u64) -> FaceWeights {
             *tensor = Tensor::from_vec(values, tensor.shape(), &Device::Cpu).unwrap();
         }
     }
-    FaceWeights { metadata: FaceMetadata::new(architecture), tensors }
+    FaceWeights { metadata: FaceMetadata::new(architecture), tensors: tensors.into_iter().collect() }
 }
 
 /// A locator that takes white spots of 4×4 pixels for the middles of faces 12 pixels wide and 20

@@ -150,6 +150,8 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use candle_nn::VarBuilder;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
@@ -160,12 +162,13 @@ mod tests {
 
     /// Fresh tensors, with normalisations and biases that do something.
     fn tensors(architecture: &Architecture, rng: &mut ChaCha8Rng) -> HashMap<String, Tensor> {
-        let mut tensors = initial_tensors(architecture, rng).unwrap();
+        // In an order, so that the same seed gives the same tensors.
+        let mut tensors: BTreeMap<_, _> = initial_tensors(architecture, rng).unwrap().into_iter().collect();
         for (_, tensor) in tensors.iter_mut().filter(|(_, tensor)| tensor.rank() == 1) {
             let values: Vec<f32> = (0..tensor.elem_count()).map(|_| rng.random_range(0.2..1.5)).collect();
             *tensor = Tensor::new(values, &Device::Cpu).unwrap();
         }
-        tensors
+        tensors.into_iter().collect()
     }
 
     #[test]
