@@ -150,7 +150,7 @@ def select(features, indices):
 
 def write_table(path, names, logits):
     with open(path, "w", newline="") as file:
-        table = csv.writer(file)
+        table = csv.writer(file, lineterminator="\n")
         table.writerow(("file", "probability"))
         # Further digits differ from one processor to the next.
         table.writerows((name, f"{1 / (1 + np.exp(-logit)):.3f}") for name, logit in zip(names, logits))

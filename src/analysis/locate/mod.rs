@@ -76,10 +76,10 @@ pub struct Locator {
 const MOST_CANDIDATES: usize = 256;
 /// Of two boxes one of which lies in the other by this share, the one with the higher score stays.
 const MOST_CONTAINED: f32 = 0.75;
-/// Two boxes of one look mean the same face from this intersection over union on, and scores as near to 1 as
-/// this weigh no more.
+/// What overlaps a face by this intersection over union is blended with it.
 const BLENDED: f32 = 0.6;
-const LEAST_DOUBT: f32 = 1e-5;
+/// Scores above this weigh no more in a blend.
+const MOST_SURE: f32 = 1.0 - 1e-5;
 /// Between these scores a face gets a second look, at most so many from nearer by in a picture.
 const DOUBT: std::ops::Range<f32> = 0.4..0.85;
 const MOST_LOOKS: usize = 8;
@@ -308,37 +308,38 @@ fn suppress(candidates: &mut Vec<Detection>, most: f32, found: &mut Vec<Detectio
             found.push(candidate.clone());
         }
     }
-    found.iter_mut().for_each(|face| blend(face, candidates));
-    // Means may have come together.
-    let mut next = 1;
-    while next < found.len() {
-        if found[..next].iter().all(|better| apart(better, &found[next], most)) {
-            next += 1;
-        } else {
-            found.remove(next);
+    for index in 0..found.len() {
+        let mean = mean(&found[index], candidates);
+        let mut others = found[..index].iter().chain(&found[index + 1..]);
+        // What means two faces in part must not bring them together.
+        if others.all(|other| apart(other, &mean, most)) {
+            found[index] = mean;
         }
     }
 }
 
-/// Brings a face to the mean place, weighted by odds, of the candidates that mean the same, of which it is one: a
-/// mean hops less from frame to frame than the best of them (Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face
-/// Detection on Mobile GPUs", 2019).
-fn blend(face: &mut Detection, candidates: &[Detection]) {
-    let (mut total, mut sums) = (0.0, [0.0; 14]);
-    for same in candidates.iter().filter(|other| other.rect.overlap(face.rect) >= BLENDED) {
-        let weight = odds(same.score.min(1.0 - LEAST_DOUBT));
-        let Rect { x, y, width, height } = same.rect;
-        let numbers = [x, y, width, height].into_iter().chain(same.landmarks.into_iter().flatten());
-        sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += weight * number);
-        total += weight;
-    }
+/// A face at the mean place, weighted by odds, of the candidates that mean the same, of which it is one: a
+/// mean hops less from frame to frame than the best of them (after Bazarevsky et al., "BlazeFace: Sub-millisecond
+/// Neural Face Detection on Mobile GPUs", 2019).
+fn mean(face: &Detection, candidates: &[Detection]) -> Detection {
+    let same = || candidates.iter().filter(|other| other.rect.overlap(face.rect) >= BLENDED);
+    let weight = |same: &Detection| odds(same.score.min(MOST_SURE));
+    let total: f32 = same().map(weight).sum();
     if total == 0.0 {
         // Its box is empty, as faulty weights may have it, or its score 0.
-        return;
+        return face.clone();
     }
-    let [x, y, width, height, landmarks @ ..] = sums.map(|sum| sum / total);
-    face.rect = Rect { x, y, width, height };
-    face.landmarks.as_flattened_mut().copy_from_slice(&landmarks);
+    let mut mean = [0.0; 14];
+    for same in same() {
+        let share = weight(same) / total;
+        let Rect { x, y, width, height } = same.rect;
+        let numbers = [x, y, width, height].into_iter().chain(same.landmarks.into_iter().flatten());
+        mean.iter_mut().zip(numbers).for_each(|(mean, number)| *mean += share * number);
+    }
+    let [x, y, width, height, points @ ..] = mean;
+    let mut landmarks = face.landmarks;
+    landmarks.as_flattened_mut().copy_from_slice(&points);
+    Detection { rect: Rect { x, y, width, height }, score: face.score, landmarks }
 }
 
 /// Whether two boxes neither overlap by `most` nor lie in each other.
@@ -411,10 +412,19 @@ mod tests {
         assert!((first.rect.x - mean).abs() < 1e-4 && (first.landmarks[4][0] - mean - 30.0).abs() < 1e-4);
         assert!((first.rect.width - 100.0).abs() < 1e-4 && (first.rect.y - 10.0).abs() < 1e-4);
         assert!((second.rect.x - (60.0 * 4.0 + 84.0) / 5.0).abs() < 1e-4);
-        // The mean of the second face comes so near to that of the first that it is no other.
-        let candidates = [face(0.0, 0.9), face(20.0, 0.89), face(54.0, 0.8), face(36.0, 0.79)];
-        suppress(&mut candidates.to_vec(), 0.3, &mut found);
-        assert_eq!(found.len(), 1, "{found:?}");
+        // What lies between two faces brings neither to the other.
+        let wide = |x: f32, width: f32, score: f32| {
+            let mut face = face(x, score);
+            face.rect.width = width;
+            face
+        };
+        suppress(
+            &mut vec![wide(0.0, 61.0, 0.9), wide(39.0, 61.0, 0.88), wide(0.0, 100.0, 0.87)],
+            0.3,
+            &mut found,
+        );
+        let [first, second] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((first.rect.width, second.rect.x), (61.0, 39.0));
         // A score of 1 weighs much, but not without end.
         suppress(&mut vec![face(0.0, 1.0), face(8.0, 1.0)], 0.3, &mut found);
         assert_eq!(found[0].rect.x, 4.0);
