@@ -71,26 +71,25 @@ impl Architecture {
     }
 
     /// A network that finds faces in grey pictures whose longer side is `side`, with a head at each
-    /// of the strides 8, 16 and 32, which see 41, 97 and 209 pixels around them. `filters` are those
-    /// of the first four convolutions; the rest has as many as the last of them. The picture is a
-    /// sixteenth of its size after the first convolution, so that little is spent where it is large.
+    /// of the strides 8, 16, 32 and 64. `filters` are those of the first four convolutions; the rest has as
+    /// many as the last of them. The picture is a sixteenth of its size after the first convolution, so that
+    /// little is spent where it is large.
     pub fn face(side: usize, [first, second, third, rest]: [usize; 4]) -> Self {
         let conv =
             |filters, stride, norm, pool| Block::Conv { filters, kernel: 3, stride, norm, relu: true, pool };
         let head = Block::Head { filters: FACE_VALUES };
-        let blocks = vec![
+        let mut blocks = vec![
             conv(first, 2, true, true),
             conv(second, 1, true, false),
             conv(third, 1, true, true),
             conv(rest, 1, true, false),
-            head,
-            conv(rest, 1, false, true),
-            conv(rest, 1, true, false),
-            head,
-            conv(rest, 1, false, true),
             conv(rest, 1, true, false),
             head,
         ];
+        for _ in 0..3 {
+            // What a head reads isn't normalised.
+            blocks.extend([conv(rest, 2, false, false), conv(rest, 1, true, false), head]);
+        }
         Self { input: [1, side, side], blocks }
     }
 
@@ -249,14 +248,14 @@ mod tests {
         let (smile, face) = (Architecture::paper(4, 32, 128), Architecture::face(160, [8; 4]));
         assert!(smile.check_classifier().is_ok() && smile.face_strides().is_err());
         assert!(face.check_classifier().is_err());
-        assert_eq!(face.face_strides().unwrap(), [8, 16, 32]);
+        assert_eq!(face.face_strides().unwrap(), [8, 16, 32, 64]);
     }
 
     #[test]
     fn nothing_normalises_what_a_head_reads() {
         let mut face = Architecture::face(160, [8; 4]);
-        let Block::Conv { norm, .. } = &mut face.blocks[5] else { panic!("{face:?}") };
+        let Block::Conv { norm, .. } = &mut face.blocks[6] else { panic!("{face:?}") };
         *norm = true;
-        assert!(face.shapes().unwrap_err().to_string().contains("block 5"));
+        assert!(face.shapes().unwrap_err().to_string().contains("block 6"));
     }
 }

@@ -27,6 +27,8 @@ struct Parts {
     engines: Mutex<Vec<([usize; 2], Engine)>>,
 }
 
+const MOST_MULTIPLE: usize = 32;
+
 /// Sizes of pictures whose engines are kept to be shared.
 const MOST_SIZES: usize = 4;
 
@@ -86,9 +88,10 @@ impl Detector {
         &self.parts.weights.metadata
     }
 
-    /// The greatest stride, by which the sides of pictures must divide.
+    /// What the sides of pictures must divide by: the greatest stride, but no more than 32. Beyond, the network's
+    /// convolutions go on over the edge, which costs less than a picture filled up further.
     pub fn multiple(&self) -> usize {
-        self.parts.strides.iter().copied().max().unwrap_or(1)
+        self.parts.strides.iter().copied().max().unwrap_or(1).min(MOST_MULTIPLE)
     }
 
     /// Looks at a picture of `size` (height, width); another size than before costs the time to

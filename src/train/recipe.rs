@@ -84,7 +84,7 @@ impl Preset {
                 seed: 1,
             },
             Self::Face => Recipe {
-                architecture: Architecture::face(160, [16, 32, 48, 64]),
+                architecture: Architecture::face(160, [16, 24, 48, 64]),
                 l2: 0.0,
                 epochs: 60,
                 batch: 32,

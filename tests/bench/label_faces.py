@@ -24,12 +24,12 @@ LOOKS = ((1, 0), (2.5, 0.5), (4, 0.5))
 
 def pictures(path):
     if path.is_dir():
-        for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png")):
+        for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")):
             yield str(file.relative_to(path)), file.read_bytes()
         return
     with tarfile.open(path) as archive:
         for member in archive:
-            if member.isfile() and member.name.lower().endswith((".jpg", ".jpeg", ".png")):
+            if member.isfile() and member.name.lower().endswith((".jpg", ".jpeg", ".png", ".webp")):
                 yield member.name.removeprefix("./"), archive.extractfile(member).read()
 
 

@@ -61,11 +61,21 @@ pub struct TrainArguments {
     /// Data set: a folder or tar archive
     #[arg(long, help_heading = "Data")]
     pub data: PathBuf,
-    /// With --preset face: table of faces with a header and the columns file, x, y, w, h,
-    /// reye_x, reye_y, leye_x, leye_y, nose_x, nose_y, rmouth_x, rmouth_y, lmouth_x, lmouth_y in
-    /// pixels; pictures with no box or several are left out. May be given several times
+    /// With --preset face: table of faces with a header, a row a face, and the columns file, x, y, w, h in
+    /// pixels; a file without numbers has no face. Landmarks, where there are any, are in reye_x, reye_y, leye_x,
+    /// leye_y, nose_x, nose_y, rmouth_x, rmouth_y, lmouth_x, lmouth_y. With nfaces, pictures with another number of
+    /// rows are left out. With score and rfb (scores of two detectors), boxes below 0.8, or below 0.5 and 0.6,
+    /// are neither learnt from nor counted. Of boxes that overlap, the first table's stays. May be given several
+    /// times
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     pub boxes: Vec<PathBuf>,
+    /// With --preset face: table (file, x, y, w, h) of what may be a face or not. May be given several times
+    #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
+    pub ignore_boxes: Vec<PathBuf>,
+    /// With --preset face: table (file, part) of pictures of --extra, each in train, validation (measured on after
+    /// each epoch) or test (not used). May be given several times
+    #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
+    pub parts: Vec<PathBuf>,
     /// With --preset face: folder or tar archive of pictures without faces
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub no_face: Option<PathBuf>,
@@ -83,9 +93,10 @@ pub struct TrainArguments {
     /// whole a face, with --preset face the tables of --boxes say where its face is
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub extra: Vec<PathBuf>,
-    /// How many of them an epoch sees for each picture of --data
-    #[arg(long, value_name = "X", default_value = "2", value_parser = strength, help_heading = "Data")]
-    pub extra_share: f64,
+    /// How many of them an epoch sees for each picture of --data; with --preset face, one number for each --extra
+    /// or one for all
+    #[arg(long, value_name = "X,…", default_value = "2", value_delimiter = ',', value_parser = strength, help_heading = "Data")]
+    pub extra_share: Vec<f64>,
     /// Pictures without labels, in which the locator finds the faces: folder or tar archive. Those that
     /// --soft-labels names are learnt from, the others are left out. May be given several times
     #[arg(long, value_name = "DIR", requires = "soft_labels", help_heading = "Data")]
@@ -167,7 +178,8 @@ pub struct TrainArguments {
     /// Weights file to write
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub out: PathBuf,
-    /// Folder for learning curves, confusion matrix, metrics and a sheet of pictures
+    /// Folder for learning curves, confusion matrix, metrics and a sheet of pictures; with --preset face, for a sheet
+    /// of the scenes that it learns from
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub report: Option<PathBuf>,
     /// Go on from the checkpoint that an interrupted run left beside --out
@@ -371,10 +383,12 @@ impl TrainArguments {
                 ("--unlabelled", !self.unlabelled.is_empty()),
                 ("--loss", self.loss.is_some()),
                 ("--temperature", self.temperature.is_some()),
-                ("--report", self.report.is_some()),
             ],
             false => vec![
                 ("--boxes", !self.boxes.is_empty()),
+                ("--ignore-boxes", !self.ignore_boxes.is_empty()),
+                ("--parts", !self.parts.is_empty()),
+                ("--extra-share with several numbers", self.extra_share.len() > 1),
                 ("--no-face", self.no_face.is_some()),
                 ("--extra-no-face", !self.extra_no_face.is_empty()),
             ],
@@ -387,6 +401,22 @@ impl TrainArguments {
             Some((option, _)) => Err(Error::Mismatch(format!(
                 "{option} is {} --preset face; leave it out",
                 if face { "not for" } else { "only for" }
+            ))),
+        }
+    }
+
+    /// How many pictures of each `--extra` an epoch sees for each of `--data`.
+    ///
+    /// # Errors
+    /// Where `--extra-share` has neither one number nor one for each.
+    pub fn extra_shares(&self) -> gstsmile::train::Result<Vec<f64>> {
+        let (count, shares) = (self.extra.len(), &self.extra_share);
+        match shares[..] {
+            [share] => Ok(vec![share; count]),
+            _ if shares.len() == count => Ok(shares.clone()),
+            _ => Err(Error::Mismatch(format!(
+                "--extra-share: {} numbers for {count} times --extra; give one for each, or one for all",
+                shares.len()
             ))),
         }
     }

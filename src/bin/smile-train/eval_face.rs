@@ -28,6 +28,8 @@ pub fn run(arguments: &EvalArguments, mut weights: FaceWeights) -> Result<ExitCo
     let data = face::read(&FaceFiles {
         data: &arguments.data,
         boxes: &arguments.boxes,
+        ignored: &[],
+        parts: &[],
         no_face: arguments.no_face.as_deref(),
         extra: &[],
         extra_no_face: &[],

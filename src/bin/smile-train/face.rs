@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use image::{Rgb, RgbImage};
 use indicatif::ProgressBar;
 
+use gstsmile::analysis::locate::Detection;
 use gstsmile::model::{FaceMetadata, FaceWeights};
 use gstsmile::train::{
-    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Outcome, Picture, Result,
+    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Located, Outcome, Picture, Result,
 };
 
 use crate::arguments::TrainArguments;
@@ -29,10 +31,16 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     train::check_file(&arguments.out)?;
     files.check_checkpoint(arguments.resume)?;
 
+    if let Some(folder) = &arguments.report {
+        train::check_folder(folder)?;
+        std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
+    }
     let recipe = arguments.recipe()?;
     let data = read(&FaceFiles {
         data: &arguments.data,
         boxes: &arguments.boxes,
+        ignored: &arguments.ignore_boxes,
+        parts: &arguments.parts,
         no_face: arguments.no_face.as_deref(),
         extra: &arguments.extra,
         extra_no_face: &arguments.extra_no_face,
@@ -41,17 +49,27 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let parts = data.parts(split);
     let mut metadata = FaceMetadata::new(recipe.architecture.clone());
     let mut record = FaceRecord::new(command::recorded(), &data, split, &parts, &recipe);
-    record.extra = (!data.extra.is_empty()).then_some((data.extra.len(), arguments.extra_share));
+    let shares = arguments.extra_shares()?;
+    let counts = data.extra.iter().map(Vec::len).zip(shares.iter().copied());
+    record.extra = (!data.extra.is_empty()).then(|| counts.collect());
     metadata.training = record.to_metadata();
     let select = |part: &[usize]| part.iter().map(|&index| &data.pictures[index]).collect::<Vec<&Picture>>();
     // Pictures without faces are few, and each one looks different every time.
     let mut training = select(&parts.training);
-    let empty: Vec<_> = training.iter().copied().filter(|picture| picture.face.is_none()).collect();
+    let empty: Vec<_> = training.iter().copied().filter(|picture| picture.faces.is_empty()).collect();
     training.extend(std::iter::repeat_n(empty, EMPTY_SHARE - 1).flatten());
     training.extend(&data.extra_no_face);
     // The test part stays untouched in any case: `locate` and `eval` measure on it.
-    let held_out = select(&parts.validation);
-    let task = Faces::new(metadata.clone(), &training)?;
+    let mut held_out = select(&parts.validation);
+    held_out.extend(&data.extra_validation);
+    // Scenes put faces of all that is learnt from together, and before backgrounds of all.
+    let all: Vec<&Picture> = training.iter().copied().chain(data.extra.iter().flatten()).collect();
+    let task = Faces::new(metadata.clone(), &all)?;
+    if let Some(folder) = &arguments.report {
+        let path = folder.join("scenes.png");
+        train::write(&path, &scenes(&task, &all)?)?;
+        eprintln!("scenes that are learnt from are drawn in {}", path.display());
+    }
     eprintln!(
         "training on {} pictures with and {} without a face, measuring on {}; seed {}, split seed {}",
         record.training[0],
@@ -71,7 +89,8 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     };
     files.write_facts(&metadata)?;
     let mut watch = Watch::new(terminal::catch_interrupts()?);
-    let extra = vec![Extra { examples: data.extra.iter().collect(), share: arguments.extra_share }];
+    let extra = data.extra.iter().zip(shares);
+    let extra = extra.map(|(pictures, share)| Extra { examples: pictures.iter().collect(), share }).collect();
     let examples = Examples { extra, ..Examples::new(&training, &held_out) };
     let outcome = trainer.run(&examples, Some(&files.checkpoint), &mut watch);
     watch.finish();
@@ -112,7 +131,33 @@ pub fn read(files: &FaceFiles) -> Result<FaceData> {
         eprintln!("skipped {}: {}", skipped.name, skipped.reason);
     }
     if data.unclear > 0 {
-        eprintln!("left out {} pictures with no box or several", data.unclear);
+        eprintln!("left out {} pictures whose faces no table knows, or not all of them", data.unclear);
     }
     Ok(data)
+}
+
+/// Draws some of the scenes that training makes, with the faces that it asks for: what looks wrong here is learnt
+/// wrong.
+fn scenes(task: &Faces, pictures: &[&Picture]) -> Result<Vec<u8>> {
+    let every = pictures.len().div_ceil(train::report::MOST_ON_SHEET).max(1);
+    let scenes: Vec<(Located, RgbImage)> = pictures
+        .iter()
+        .step_by(every)
+        .enumerate()
+        .map(|(seed, picture)| {
+            let scene = task.scene(picture, seed as u64);
+            let (width, height) = (scene.plane.width, scene.plane.height);
+            let image = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+                Rgb([scene.plane.pixels[y as usize * width + x as usize]; 3])
+            });
+            let faces = scene.faces.iter().map(|face| Detection {
+                rect: face.rect,
+                score: 1.0,
+                landmarks: face.landmarks.unwrap_or([[0.0; 2]; 5]),
+            });
+            (Located { name: picture.name.clone(), faces: faces.collect() }, image)
+        })
+        .collect();
+    let scenes: Vec<_> = scenes.iter().map(|(located, image)| (located, image.clone())).collect();
+    train::report::faces_sheet("Scenes that are learnt from, and their faces", &scenes)
 }

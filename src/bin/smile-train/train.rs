@@ -321,9 +321,9 @@ impl<'a> Session<'a> {
         }
         self.files.write_facts(&self.metadata)?;
         let [training, seen] = [&self.training, &self.held_out].map(|samples| with_face(samples));
-        let TrainArguments { extra_share, unlabelled_share, .. } = *self.arguments;
+        let TrainArguments { ref extra_share, unlabelled_share, .. } = *self.arguments;
         let extra = vec![
-            Extra { examples: self.extra.clone(), share: extra_share },
+            Extra { examples: self.extra.clone(), share: extra_share[0] },
             Extra { examples: self.unlabelled.clone(), share: unlabelled_share },
         ];
         let examples = Examples { extra, ..Examples::new(&training, &seen) };
@@ -409,7 +409,7 @@ fn record(
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,
         extra: extra.iter().map(DataFacts::of).collect(),
-        extra_share: (!extra.is_empty()).then_some(arguments.extra_share),
+        extra_share: (!extra.is_empty()).then_some(arguments.extra_share[0]),
         unlabelled: Vec::new(),
         unlabelled_share: None,
         variation: arguments.variation(),

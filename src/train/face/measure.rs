@@ -126,7 +126,7 @@ pub fn frames(
     let others = no_face.map(Source::open).transpose()?;
     let poses = poses(&source);
     let (faces, empty): (Vec<&Picture>, Vec<&Picture>) =
-        pictures.iter().partition(|picture| picture.face.is_some());
+        pictures.iter().partition(|picture| !picture.faces.is_empty());
     let empty: Vec<(String, RgbImage)> = empty
         .par_iter()
         .filter_map(|picture| {
@@ -136,7 +136,9 @@ pub fn frames(
         .collect();
     let every = faces.len().div_ceil(MOST_FRAMED);
     faces.par_iter().enumerate().for_each(|(index, picture)| {
-        let (Some(face), Ok(image)) = (picture.face, dataset::read(&source, &picture.name)) else { return };
+        let (Some(face), Ok(image)) = (picture.faces.first(), dataset::read(&source, &picture.name)) else {
+            return;
+        };
         let mut groups = vec!["portraits".to_string()];
         if let Some(&[yaw, _, roll]) = poses.get(&picture.name) {
             groups.extend([band("yaw", &YAWS, yaw), band("roll", &ROLLS, roll)]);

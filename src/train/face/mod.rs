@@ -1,5 +1,6 @@
 //! Learning where faces are.
 
+mod boxes;
 mod data;
 mod measure;
 mod record;
@@ -24,14 +25,17 @@ pub use scene::Scene;
 use scene::Stock;
 use target::{Grid, Target};
 
-/// Width and height of the scenes that are learnt from.
-const SCENE: [usize; 2] = [160, 128];
+/// Width and height of the scenes that are learnt from, all of a batch alike: mostly small ones, of which more
+/// are seen in the same time, and now and then one in which faces are as large as in whole frames.
+const SCENES: [[usize; 2]; 2] = [[160, 128], [288, 224]];
+/// How often a batch is of the larger ones.
+const LARGE: f32 = 0.15;
 
 /// Finding the faces in scenes made of the pictures given.
 pub struct Faces<'a> {
     stock: Stock<'a>,
     metadata: FaceMetadata,
-    grids: Vec<Grid>,
+    strides: Vec<usize>,
 }
 
 impl<'a> Faces<'a> {
@@ -41,14 +45,17 @@ impl<'a> Faces<'a> {
     /// Where the architecture is no face locator's.
     pub fn new(metadata: FaceMetadata, pictures: &[&'a Picture]) -> Result<Self> {
         let strides = metadata.architecture.face_strides()?;
-        let grids = strides.iter().map(|&stride| Grid::new(stride, SCENE)).collect();
-        let (faces, backgrounds) = pictures.iter().partition(|picture| picture.face.is_some());
-        Ok(Self { stock: Stock { faces, backgrounds }, metadata, grids })
+        let (faces, backgrounds) = pictures.iter().partition(|picture| !picture.faces.is_empty());
+        Ok(Self { stock: Stock { faces, backgrounds }, metadata, strides })
     }
 
     /// The scene that this seed makes of a picture.
     pub fn scene(&self, picture: &Picture, seed: u64) -> Scene {
-        self.stock.scene(picture, SCENE, &mut ChaCha8Rng::seed_from_u64(seed))
+        self.scene_of(picture, SCENES[0], seed)
+    }
+
+    fn scene_of(&self, picture: &Picture, size: [usize; 2], seed: u64) -> Scene {
+        self.stock.scene(picture, size, &mut ChaCha8Rng::seed_from_u64(seed))
     }
 
     /// A trainer whose network at first takes nearly everything for background, as nearly
@@ -81,20 +88,23 @@ impl Task for Faces<'_> {
         device: &Device,
     ) -> Result<(Tensor, Vec<Target>)> {
         // What isn't to vary is still a scene made by chance, but always the same.
+        let varies = variation.is_some();
         let mut chance = variation.unwrap_or_else(|| ChaCha8Rng::seed_from_u64(pictures.len() as u64));
+        let size = SCENES[usize::from(varies && chance.random::<f32>() < LARGE)];
+        let grids: Vec<Grid> = self.strides.iter().map(|&stride| Grid::new(stride, size)).collect();
         let seeds: Vec<u64> = pictures.iter().map(|_| chance.random()).collect();
         let FaceMetadata { scale, offset, .. } = self.metadata;
         let scenes: Vec<(Vec<f32>, Target)> = pictures
             .par_iter()
             .zip(seeds)
             .map(|(picture, seed)| {
-                let scene = self.scene(picture, seed);
+                let scene = self.scene_of(picture, size, seed);
                 let input = scene.plane.pixels.iter().map(|&byte| f32::from(byte) * scale + offset);
-                (input.collect(), Target::new(&scene, &self.grids))
+                (input.collect(), Target::new(&scene, &grids))
             })
             .collect();
         let (inputs, targets): (Vec<Vec<f32>>, Vec<Target>) = scenes.into_iter().unzip();
-        let [width, height] = SCENE;
+        let [width, height] = size;
         Ok((Tensor::from_vec(inputs.concat(), (targets.len(), 1, height, width), device)?, targets))
     }
 

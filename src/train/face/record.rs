@@ -23,9 +23,9 @@ pub struct FaceRecord {
     pub skipped: usize,
     pub unclear: usize,
     pub split: Split,
-    /// More pictures with a face, and how many of them an epoch saw for each of the training part.
+    /// More pictures with faces from each path, and how many of them an epoch saw for each of the training part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub extra: Option<(usize, f64)>,
+    pub extra: Option<Vec<(usize, f64)>>,
     /// More pictures without a face.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub extra_no_face: usize,
@@ -48,7 +48,7 @@ fn is_zero(count: &usize) -> bool {
 impl FaceRecord {
     pub fn new(command: String, data: &FaceData, split: Split, parts: &Parts, recipe: &Recipe) -> Self {
         let count = |part: &[usize]| {
-            let faces = part.iter().filter(|&&index| data.pictures[index].face.is_some()).count();
+            let faces = part.iter().filter(|&&index| !data.pictures[index].faces.is_empty()).count();
             [faces, part.len() - faces]
         };
         Self {

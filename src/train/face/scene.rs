@@ -24,43 +24,58 @@ pub struct Stock<'a> {
 }
 
 /// Heights of faces in a scene, in pixels: below the first they are not asked for.
-const LEAST_HEIGHT: f32 = 12.0;
-const HEIGHTS: [f32; 2] = [12.0, 190.0];
+const LEAST_HEIGHT: f32 = 10.0;
+/// Heights that faces are drawn at, from the smallest to the largest beside a scene's own height.
+const HEIGHTS: [f32; 2] = [11.0, 1.5];
+/// Of a face at least this share has to be seen for it to be asked for, and less than the second counts as not
+/// there.
+const SEEN: [f32; 2] = [0.65, 0.08];
+/// A picture is looked at through a window, with what is around its faces, where its largest face takes less than
+/// this share of it; larger ones are cut out and put elsewhere, for want of surroundings.
+const ROOMY: f32 = 0.45;
+/// Pictures are enlarged no more than so many times: what is beyond is blur that no camera makes.
+const MOST_ENLARGED: f32 = 2.5;
+/// How often four scenes of a quarter's size make one: more faces, and smaller ones.
+const MOSAIC: f32 = 0.08;
 /// Standard deviation of the strongest blur, as a share of the smallest face's height.
 const MOST_BLUR: f32 = 0.06;
 /// How often a picture without a face stands on its head.
 const UPSIDE_DOWN: f32 = 0.25;
 
 impl Stock<'_> {
-    /// A scene that shows `main`, a picture with or without a face, among other things.
+    /// A scene that shows `main`, a picture with or without faces, among other things.
     pub fn scene(&self, main: &Picture, size: [usize; 2], rng: &mut ChaCha8Rng) -> Scene {
-        if chance(rng, if main.face.is_some() { 0.25 } else { 0.5 }) {
+        if !main.faces.is_empty() && chance(rng, MOSAIC) {
+            return self.mosaic(main, size, rng);
+        }
+        if chance(rng, if main.faces.is_empty() { 0.5 } else { 0.15 }) {
             return Scene::picture(main, size, rng);
         }
         // Frames of other shapes are filled up to what the network wants, and second looks are small.
-        let [width, height] = match chance(rng, 0.3) {
+        let [width, height] = match chance(rng, 0.15) {
             true => size.map(|side| rng.random_range(3 * side / 8..=side)),
             false => size,
         };
-        let mut scene =
-            Scene { plane: Plane::new(width, height, rng.random()), faces: Vec::new(), unclear: Vec::new() };
-        match main.face {
-            Some(_) => self.background(&mut scene, rng),
-            None => cover(&mut scene.plane, main, rng),
-        }
-        let decoys = if main.face.is_some() { [0, 0, 0, 1, 2] } else { [0, 0, 1, 3, 6] };
-        for _ in 0..*decoys.choose(rng).unwrap_or(&0) {
-            self.decoy(&mut scene, rng);
-        }
-        if main.face.is_some() {
-            let others = *[0, 0, 0, 1, 2, 3, 4, 5].choose(rng).unwrap_or(&0);
-            // The later ones may cover those before, so the main one comes last.
-            for _ in 0..others {
-                if let Some(other) = self.faces.choose(rng) {
-                    scene.place(other, 60.0, rng);
+        let mut scene = Scene::new(width, height, rng.random());
+        if main.faces.is_empty() {
+            cover(&mut scene.plane, main, rng);
+            self.decoys(&mut scene, [0, 0, 1, 3, 6], rng);
+        } else {
+            self.background(&mut scene, rng);
+            match roomy(main) && chance(rng, 0.8) {
+                true => {
+                    scene.window(main, rng);
+                    // Decoys and others come after it and may cover some of it.
+                    self.decoys(&mut scene, [0, 0, 0, 0, 1], rng);
+                    self.others(&mut scene, [0, 0, 0, 0, 0, 0, 1, 2], rng);
+                }
+                false => {
+                    self.decoys(&mut scene, [0, 0, 0, 1, 2], rng);
+                    // The later ones may cover those before, so the main one comes last.
+                    self.others(&mut scene, [0, 0, 0, 1, 2, 3, 4, 5], rng);
+                    scene.place(main, HEIGHTS[1] * height as f32, rng);
                 }
             }
-            scene.place(main, HEIGHTS[1].min(1.5 * height as f32), rng);
             if chance(rng, 0.25) {
                 self.occlude(&mut scene, rng);
             }
@@ -68,6 +83,40 @@ impl Stock<'_> {
         scene.expose(rng);
         scene.plane = scene.plane.padded(size);
         scene
+    }
+
+    /// Four scenes in one.
+    fn mosaic(&self, main: &Picture, size: [usize; 2], rng: &mut ChaCha8Rng) -> Scene {
+        let [width, height] = size.map(|side| side / 2);
+        let mut whole = Scene::new(size[0], size[1], 0);
+        for (x, y) in [(0, 0), (width, 0), (0, height), (width, height)] {
+            let other = if (x, y) == (0, 0) { Some(main) } else { self.faces.choose(rng).copied() };
+            let mut part = Scene::new(width, height, rng.random());
+            self.background(&mut part, rng);
+            if let Some(picture) = other {
+                match roomy(picture) {
+                    true => part.window(picture, rng),
+                    false => part.place(picture, height as f32, rng),
+                }
+            }
+            whole.take(part, [x, y]);
+        }
+        whole.expose(rng);
+        whole
+    }
+
+    fn decoys(&self, scene: &mut Scene, counts: [usize; 5], rng: &mut ChaCha8Rng) {
+        for _ in 0..*counts.choose(rng).unwrap_or(&0) {
+            self.decoy(scene, rng);
+        }
+    }
+
+    fn others(&self, scene: &mut Scene, counts: [usize; 8], rng: &mut ChaCha8Rng) {
+        for _ in 0..*counts.choose(rng).unwrap_or(&0) {
+            if let Some(other) = self.faces.choose(rng) {
+                scene.place(other, 60.0, rng);
+            }
+        }
     }
 
     fn background(&self, scene: &mut Scene, rng: &mut ChaCha8Rng) {
@@ -89,8 +138,13 @@ impl Stock<'_> {
         let stock = if beside_a_face { &self.faces } else { &self.backgrounds };
         let Some(picture) = stock.choose(rng) else { return };
         let mut bounds = picture.grey.bounds();
-        if let Some(face) = picture.face {
-            bounds = *beside(face.rect, bounds).choose(rng).unwrap_or(&bounds);
+        match &picture.faces[..] {
+            [] => {}
+            [face] if picture.unclear.is_empty() => {
+                bounds = *beside(face.rect, bounds).choose(rng).unwrap_or(&bounds);
+            }
+            // What is beside one face may be another.
+            _ => return,
         }
         if bounds.width < 16.0 || bounds.height < 16.0 {
             return;
@@ -111,6 +165,7 @@ impl Stock<'_> {
             angle: normal(rng, 0.3),
         };
         picture.grey.draw(&mut scene.plane, &placement, clip);
+        scene.cover(&[], placement, clip);
     }
 
     /// Covers part of a face: with a flat colour or a piece of a picture, from one side.
@@ -175,53 +230,110 @@ fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
         angle,
     };
     // Beyond its edge the picture goes on, so that nothing stays empty.
-    picture.grey.draw(plane, &placement, Rect { x: -1e4, y: -1e4, width: 2e4, height: 2e4 });
+    picture.grey.draw(plane, &placement, EVERYWHERE);
+}
+
+/// Whether a picture shows more than its faces.
+fn roomy(picture: &Picture) -> bool {
+    let bounds = picture.grey.bounds();
+    let share = |face: &Face| (face.rect.height / bounds.height).max(face.rect.width / bounds.width);
+    picture.faces.iter().map(share).fold(0.0, f32::max) < ROOMY
+}
+
+/// More than any picture: its edge goes on there.
+const EVERYWHERE: Rect = Rect { x: -1e4, y: -1e4, width: 2e4, height: 2e4 };
+
+/// A tilt in radians: mostly little, sometimes as far as people bend.
+fn tilt(rng: &mut ChaCha8Rng) -> f32 {
+    match rng.random_range(0..20) {
+        0..11 => normal(rng, 0.12),
+        11..17 => rng.random_range(-0.6..0.6),
+        _ => rng.random_range(-1.2..1.2),
+    }
 }
 
 impl Scene {
-    /// A picture as it is, or cut more tightly around its face: all there is to see.
+    fn new(width: usize, height: usize, value: u8) -> Self {
+        Self { plane: Plane::new(width, height, value), faces: Vec::new(), unclear: Vec::new() }
+    }
+
+    /// A picture as it is, or cut more tightly around a face: all there is to see.
     fn picture(picture: &Picture, size: [usize; 2], rng: &mut ChaCha8Rng) -> Self {
         let bounds = picture.grey.bounds();
-        let clip = match picture.face {
+        let clip = match picture.faces.choose(rng) {
             Some(face) if rng.random() => around(face.rect, bounds, rng),
             _ => bounds,
         };
         let [width, height] = size.map(|side| side as f32);
-        let scale = (width / clip.width).min(height / clip.height) * rng.random_range(0.4..1.0);
+        let scale = (width / clip.width).min(height / clip.height) * rng.random_range(0.5..1.0);
         let pixels = |length: f32, most: usize| ((length * scale).round() as usize).clamp(1, most);
-        let plane = Plane::new(pixels(clip.width, size[0]), pixels(clip.height, size[1]), 0);
+        let mut scene = Self::new(pixels(clip.width, size[0]), pixels(clip.height, size[1]), 0);
         let placement = Placement {
             from: [clip.x + clip.width / 2.0, clip.y + clip.height / 2.0],
-            to: [plane.width as f32 / 2.0, plane.height as f32 / 2.0],
+            to: [scene.plane.width as f32 / 2.0, scene.plane.height as f32 / 2.0],
             scale: [
                 mirror(scale, 0.5, rng),
-                mirror(scale, if picture.face.is_some() { 0.0 } else { UPSIDE_DOWN }, rng),
+                mirror(scale, if picture.faces.is_empty() { UPSIDE_DOWN } else { 0.0 }, rng),
             ],
             angle: 0.0,
         };
-        let mut scene = Self { plane, faces: Vec::new(), unclear: Vec::new() };
-        picture.grey.draw(&mut scene.plane, &placement, Rect { x: -1e4, y: -1e4, width: 2e4, height: 2e4 });
-        if let Some(face) = picture.face {
-            scene.add(face, &placement);
-        }
+        scene.draw(picture, placement, EVERYWHERE);
         scene.expose(rng);
         scene.plane = scene.plane.padded(size);
         scene
+    }
+
+    /// Shows a picture through the scene as through a window that is drawn near or far from one of its faces.
+    fn window(&mut self, picture: &Picture, rng: &mut ChaCha8Rng) {
+        let Some(Face { rect, .. }) = picture.faces.choose(rng).copied() else { return };
+        let bounds = picture.grey.bounds();
+        let sides = [self.plane.width as f32, self.plane.height as f32];
+        let height = log_uniform(rng, HEIGHTS[0], 0.9 * sides[1]);
+        let scale = (height / rect.height).min(MOST_ENLARGED);
+        let from = [rect.x + rect.width / 2.0, rect.y + rect.height / 2.0];
+        let stretch = normal(rng, 0.08).exp();
+        let flip: bool = rng.random();
+        // Where the picture is large enough, the scene mostly shows nothing but it.
+        let inside = chance(rng, 0.85);
+        let mut to = [0.0; 2];
+        for axis in 0..2 {
+            let (scale, size) = match axis {
+                0 => (scale * stretch, rect.width * scale * stretch),
+                _ => (scale, rect.height * scale),
+            };
+            let (before, after) = (
+                (from[axis] - [bounds.x, bounds.y][axis]) * scale,
+                ([bounds.width, bounds.height][axis] - from[axis]) * scale,
+            );
+            let (before, after) = if axis == 0 && flip { (after, before) } else { (before, after) };
+            let edge = (0.25 * size).min(0.4 * sides[axis]);
+            let range = (edge, sides[axis] - edge);
+            let covered = (range.0.max(sides[axis] - after), range.1.min(before));
+            let (least, most) = if inside && covered.0 < covered.1 { covered } else { range };
+            to[axis] = rng.random_range(least..most);
+        }
+        let placement = Placement {
+            from,
+            to,
+            scale: [if flip { -scale } else { scale } * stretch, scale],
+            angle: tilt(rng),
+        };
+        self.draw(picture, placement, if chance(rng, 0.15) { EVERYWHERE } else { bounds });
     }
 
     fn anywhere(&self, rng: &mut ChaCha8Rng) -> [f32; 2] {
         [self.plane.width, self.plane.height].map(|len| rng.random_range(0.0..len as f32))
     }
 
-    /// Puts a face of at most this height into the scene, with more or less of its picture.
+    /// Puts one of a picture's faces into the scene, at most this high, with more or less of its picture.
     fn place(&mut self, picture: &Picture, most: f32, rng: &mut ChaCha8Rng) {
-        let Some(face) = picture.face else { return };
-        let Face { rect, .. } = face;
-        let height = log_uniform(rng, HEIGHTS[0], most);
+        let Some(Face { rect, .. }) = picture.faces.choose(rng).copied() else { return };
+        let most = most.min(HEIGHTS[1] * self.plane.height as f32).min(MOST_ENLARGED * rect.height);
+        let height = log_uniform(rng, HEIGHTS[0], most.max(HEIGHTS[0] + 1.0));
         let scale = height / rect.height;
         let stretch = normal(rng, 0.08).exp();
-        let tilt = if chance(rng, 0.5) { normal(rng, 0.12) } else { rng.random_range(-0.6..0.6) };
-        let clip = match chance(rng, 0.6) {
+        let tilt = tilt(rng);
+        let clip = match !roomy(picture) && chance(rng, 0.6) {
             true => picture.grey.bounds(),
             false => around(rect, picture.grey.bounds(), rng),
         };
@@ -240,45 +352,81 @@ impl Scene {
             scale: [if rng.random() { scale } else { -scale } * stretch, scale],
             angle: tilt,
         };
+        self.draw(picture, placement, clip);
+    }
+
+    /// Draws the part `clip` of a picture and notes what it covers and the faces that it shows.
+    fn draw(&mut self, picture: &Picture, placement: Placement, clip: Rect) {
         picture.grey.draw(&mut self.plane, &placement, clip);
-        self.cover(placement.ellipse(rect), placement, clip);
-        self.add(face, &placement);
+        let added: Vec<(Face, f32)> = picture
+            .faces
+            .iter()
+            .map(|face| {
+                let mut landmarks = face.landmarks.map(|points| points.map(|point| placement.point(point)));
+                if let Some(points) = &mut landmarks
+                    && placement.scale[0] < 0.0
+                {
+                    points.swap(0, 1);
+                    points.swap(3, 4);
+                }
+                let face = Face { rect: placement.ellipse(face.rect), landmarks };
+                (face, self.seen(face.rect, &placement, clip))
+            })
+            .collect();
+        let rects: Vec<Rect> =
+            added.iter().filter(|(_, seen)| *seen >= SEEN[1]).map(|(face, _)| face.rect).collect();
+        self.cover(&rects, placement, clip);
+        for (face, seen) in added {
+            if seen >= SEEN[0] && face.rect.height >= LEAST_HEIGHT {
+                self.faces.push(face);
+            } else if seen >= SEEN[1] {
+                self.unclear.push(face.rect);
+            }
+        }
+        for &unclear in &picture.unclear {
+            let rect = placement.ellipse(unclear);
+            if self.seen(rect, &placement, clip) >= SEEN[1] {
+                self.unclear.push(rect);
+            }
+        }
     }
 
-    /// Notes a face of a picture that was drawn.
-    fn add(&mut self, face: Face, placement: &Placement) {
-        let mut landmarks = face.landmarks.map(|point| placement.point(point));
-        if placement.scale[0] < 0.0 {
-            landmarks.swap(0, 1);
-            landmarks.swap(3, 4);
-        }
-        let placed = Face { rect: placement.ellipse(face.rect), landmarks };
-        match placed.rect.height >= LEAST_HEIGHT {
-            true => self.faces.push(placed),
-            false => self.unclear.push(placed.rect),
-        }
+    /// The share of a box in the scene that shows the part `clip` of a picture.
+    fn seen(&self, rect: Rect, placement: &Placement, clip: Rect) -> f32 {
+        let [width, height] = [self.plane.width, self.plane.height].map(|len| len as f32);
+        share(rect, |[x, y]| {
+            (0.0..width).contains(&x) && (0.0..height).contains(&y) && placement.shows([x, y], clip)
+        })
     }
 
-    /// Sorts out the faces that something new covers.
-    fn cover(&mut self, new_face: Rect, placement: Placement, clip: Rect) {
-        let inside = |point: [f32; 2]| placement.shows(point, clip);
-        let hidden = |rect: Rect| {
-            let grid = [0.1, 0.3, 0.5, 0.7, 0.9];
-            let points = grid.iter().flat_map(|x| grid.map(|y| [*x, y]));
-            let covered =
-                points.filter(|[x, y]| inside([rect.x + x * rect.width, rect.y + y * rect.height])).count();
-            covered as f32 / 25.0
-        };
+    /// Sorts out the faces that something new covers, with faces of its own.
+    fn cover(&mut self, new: &[Rect], placement: Placement, clip: Rect) {
+        let hidden = |rect: Rect| share(rect, |point| placement.shows(point, clip));
         self.unclear.retain(|&rect| hidden(rect) < 0.9);
-        let (unclear, new) = (&mut self.unclear, new_face);
+        let unclear = &mut self.unclear;
         self.faces.retain(|face| {
             let hidden = hidden(face.rect);
-            let near = face.rect.overlap(new) > 0.2;
+            let near = new.iter().any(|new| face.rect.overlap(*new) > 0.2);
             if (hidden > 0.35 || near) && hidden < 0.9 {
                 unclear.push(face.rect);
             }
             hidden <= 0.35 && !near
         });
+    }
+
+    /// Takes another scene's picture and faces to this place.
+    fn take(&mut self, part: Self, [x, y]: [usize; 2]) {
+        let width = self.plane.width;
+        for (row, line) in part.plane.pixels.chunks_exact(part.plane.width).enumerate() {
+            self.plane.pixels[(y + row) * width + x..][..line.len()].copy_from_slice(line);
+        }
+        let by = [x as f32, y as f32];
+        let moved = |rect: Rect| Rect { x: rect.x + by[0], y: rect.y + by[1], ..rect };
+        self.faces.extend(part.faces.into_iter().map(|face| Face {
+            rect: moved(face.rect),
+            landmarks: face.landmarks.map(|points| points.map(|[x, y]| [x + by[0], y + by[1]])),
+        }));
+        self.unclear.extend(part.unclear.into_iter().map(moved));
     }
 
     /// Changes light and sharpness of the whole scene, as a camera might.
@@ -311,6 +459,13 @@ impl Scene {
         let smallest = self.faces.iter().map(|face| face.rect.height).fold(f32::INFINITY, f32::min);
         augment::passes(log_uniform(rng, 0.5, (MOST_BLUR * smallest).clamp(0.75, 4.0)))
     }
+}
+
+/// The share of a box's points for which something holds.
+fn share(rect: Rect, holds: impl Fn([f32; 2]) -> bool) -> f32 {
+    let grid = [0.1, 0.3, 0.5, 0.7, 0.9];
+    let points = grid.iter().flat_map(|x| grid.map(|y| [rect.x + x * rect.width, rect.y + y * rect.height]));
+    points.filter(|&point| holds(point)).count() as f32 / 25.0
 }
 
 /// What of a picture lies to the left of a face, to its right, above and below it.

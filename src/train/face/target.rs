@@ -31,8 +31,14 @@ struct Map {
 /// What a network is to say of one scene.
 pub struct Target {
     maps: Vec<Map>,
-    /// The faces' values from the second on, in pixels: middle, size, landmarks.
-    faces: Vec<[f32; FACE_VALUES - 1]>,
+    /// The faces' values from the second on, in pixels: middle, size and, where they are known, landmarks.
+    faces: Vec<Known>,
+}
+
+/// What is known of a face, in the order of [`FACE_VALUES`]: without landmarks the first four values are.
+struct Known {
+    values: [f32; FACE_VALUES - 1],
+    count: usize,
 }
 
 /// How wrong a network is about a batch.
@@ -60,7 +66,7 @@ const HUBER: f32 = 0.1;
 
 impl Grid {
     pub fn new(stride: usize, [width, height]: [usize; 2]) -> Self {
-        Self { stride, columns: width / stride, rows: height / stride }
+        Self { stride, columns: width.div_ceil(stride), rows: height.div_ceil(stride) }
     }
 
     fn area(self) -> usize {
@@ -80,8 +86,10 @@ impl Target {
             let Rect { x, y, width, height } = face.rect;
             let mut values = [0.0; FACE_VALUES - 1];
             values[..4].copy_from_slice(&[x + width / 2.0, y + height / 2.0, width, height]);
-            values[4..].copy_from_slice(face.landmarks.as_flattened());
-            values
+            if let Some(points) = face.landmarks {
+                values[4..].copy_from_slice(points.as_flattened());
+            }
+            Known { values, count: if face.landmarks.is_some() { FACE_VALUES - 1 } else { 4 } }
         });
         let maps = grids.iter().enumerate().map(|(index, &grid)| {
             let ends = [index == 0, index + 1 == grids.len()];
@@ -158,7 +166,7 @@ pub fn judge(targets: &[Target], answers: &[Vec<f32>]) -> Verdict {
                 let mut place = Place { grid: map.grid, place, values, gradients, scale: 1.0 / count as f32 };
                 verdict.loss += match wanted {
                     Wanted::Face(face) => {
-                        let quality = (2.0 * place.overlap(&target.faces[face])).min(1.0);
+                        let quality = (2.0 * place.overlap(&target.faces[face].values)).min(1.0);
                         place.judge_face(&target.faces[face]) + place.judge_score(quality)
                     }
                     _ => place.judge_score(0.0),
@@ -218,12 +226,12 @@ impl Place<'_> {
         self.scale * weight * entropy
     }
 
-    fn judge_face(&mut self, face: &[f32; FACE_VALUES - 1]) -> f32 {
+    fn judge_face(&mut self, &Known { values: face, count }: &Known) -> f32 {
         let stride = self.grid.stride as f32;
         let middle = self.grid.middle(self.place);
         let size = (face[2] * face[3]).sqrt();
         let mut loss = 0.0;
-        for (index, &wanted) in face.iter().enumerate() {
+        for (index, &wanted) in face.iter().enumerate().take(count) {
             let said = self.value(index + 1);
             let axis = index % 2;
             // The error as a share of the face's size, its derivative, and the part's weight.
@@ -257,7 +265,7 @@ mod tests {
     fn scene(sizes: &[f32]) -> Scene {
         let face = |(index, &size): (usize, &f32)| Face {
             rect: Rect { x: 40.0 * index as f32 + 3.0, y: 20.0, width: 0.8 * size, height: size },
-            landmarks: [[40.0 * index as f32 + 9.0, 25.0]; 5],
+            landmarks: Some([[40.0 * index as f32 + 9.0, 25.0]; 5]),
         };
         Scene {
             plane: Plane::new(160, 128, 0),
@@ -338,7 +346,7 @@ mod tests {
                 let &Wanted::Face(face) = wanted else { continue };
                 let (middle, stride) = (map.grid.middle(place), map.grid.stride as f32);
                 values[place] = 30.0;
-                for (index, &value) in target.faces[face].iter().enumerate() {
+                for (index, &value) in target.faces[face].values.iter().enumerate() {
                     values[(index + 1) * area + place] = match index {
                         2 | 3 => (value / stride).ln(),
                         _ => (value - middle[index % 2]) / stride,

@@ -1,0 +1,282 @@
+//! Tables of the faces in pictures.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::data::Face;
+use crate::analysis::crop::Rect;
+use crate::train::dataset::last_component;
+use crate::train::error::{Error, Result};
+
+/// What tables say of one picture.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    pub faces: Vec<Face>,
+    /// Boxes of which nobody knows whether they are faces: they are neither learnt from nor counted.
+    pub unclear: Vec<Rect>,
+}
+
+/// The part of the data that a picture belongs to, where a table says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TablePart {
+    Train,
+    Validation,
+    Test,
+}
+
+/// Tables of boxes and parts by file name.
+#[derive(Default)]
+pub struct Boxes {
+    names: Vec<String>,
+    files: HashMap<String, File>,
+    parts: HashMap<String, TablePart>,
+}
+
+#[derive(Default)]
+struct File {
+    known: Known,
+    /// Rows of faces, and how many there should be: pictures with faces that no row names are left out.
+    rows: usize,
+    wanted: Option<usize>,
+}
+
+const BOX: [&str; 4] = ["x", "y", "w", "h"];
+const LANDMARKS: [&str; 10] = [
+    "reye_x", "reye_y", "leye_x", "leye_y", "nose_x", "nose_y", "rmouth_x", "rmouth_y", "lmouth_x",
+    "lmouth_y",
+];
+
+/// A box is sure where its detector's score is at least the first, or at least the second while another
+/// detector's (column `rfb`) is at least the third. On pictures that people looked through, 99.8 % of boxes from
+/// 0.8 on were faces, and few between 0.3 and 0.7.
+const SURE: f32 = 0.8;
+const SURE_TOGETHER: [f32; 2] = [0.5, 0.6];
+/// Boxes of several tables mean the same face from this intersection over union on: detectors and people cut
+/// faces differently.
+const SAME: f32 = 0.3;
+
+impl Boxes {
+    /// Reads tables of boxes, tables of boxes to be ignored, and tables that say to which part a picture belongs.
+    ///
+    /// # Errors
+    /// Where a table can't be read, lacks a column or has something else than a number in one.
+    pub fn read(boxes: &[PathBuf], ignored: &[PathBuf], parts: &[PathBuf]) -> Result<Self> {
+        let mut all = Self::default();
+        boxes.iter().try_for_each(|path| all.add(path, false))?;
+        ignored.iter().try_for_each(|path| all.add(path, true))?;
+        parts.iter().try_for_each(|path| all.add_parts(path))?;
+        Ok(all)
+    }
+
+    fn add(&mut self, path: &Path, ignored: bool) -> Result<()> {
+        let table = Table::read(path)?;
+        let [file, x, y, w, h] = table.columns(&["file", BOX[0], BOX[1], BOX[2], BOX[3]])?;
+        let landmarks = match table.column(LANDMARKS[0]) {
+            Some(_) => Some(table.columns(&LANDMARKS)?),
+            None => None,
+        };
+        let (count, score, second) = (table.column("nfaces"), table.column("score"), table.column("rfb"));
+        for row in table.rows() {
+            let name = row.text(file).to_string();
+            let entry = self.files.entry(name).or_default();
+            if let Some(count) = count {
+                entry.wanted = Some(row.number(count)? as usize);
+            }
+            if row.text(x).is_empty() {
+                continue;
+            }
+            let rect =
+                Rect { x: row.number(x)?, y: row.number(y)?, width: row.number(w)?, height: row.number(h)? };
+            if !(rect.width > 0.0 && rect.height > 0.0) {
+                return Err(row.failed(format!("a box of {} × {} pixels is empty", rect.width, rect.height)));
+            }
+            let sure = match (score, second) {
+                (Some(score), Some(second)) => {
+                    let (score, second) = (row.number(score)?, row.number(second)?);
+                    score >= SURE || score >= SURE_TOGETHER[0] && second >= SURE_TOGETHER[1]
+                }
+                _ => true,
+            };
+            if ignored || !sure {
+                entry.known.ignore(rect);
+                continue;
+            }
+            let landmarks = match landmarks {
+                Some(columns) => {
+                    let mut points = [[0.0; 2]; 5];
+                    for (value, column) in points.as_flattened_mut().iter_mut().zip(columns) {
+                        *value = row.number(column)?;
+                    }
+                    Some(points)
+                }
+                None => None,
+            };
+            entry.rows += 1;
+            entry.known.add(Face { rect, landmarks });
+        }
+        self.names.push(last_component(path));
+        Ok(())
+    }
+
+    fn add_parts(&mut self, path: &Path) -> Result<()> {
+        let table = Table::read(path)?;
+        let [file, part] = table.columns(&["file", "part"])?;
+        for row in table.rows() {
+            let part = match row.text(part) {
+                "train" => TablePart::Train,
+                "validation" => TablePart::Validation,
+                "test" => TablePart::Test,
+                other => return Err(row.failed(format!("{other:?} is no part: train, validation or test"))),
+            };
+            self.parts.insert(row.text(file).to_string(), part);
+        }
+        Ok(())
+    }
+
+    /// The last components of the tables' paths.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What the tables say of a file; `None` where they don't name it or leave faces out. Tables name files by
+    /// their path or just by its last part.
+    pub fn known(&self, name: &str) -> Option<Known> {
+        let file = by_name(&self.files, name)?;
+        file.wanted.is_none_or(|wanted| wanted > 0 && wanted == file.rows).then(|| file.known.clone())
+    }
+
+    pub fn part(&self, name: &str) -> Option<TablePart> {
+        by_name(&self.parts, name).copied()
+    }
+}
+
+fn by_name<'a, T>(table: &'a HashMap<String, T>, name: &str) -> Option<&'a T> {
+    table.get(name).or_else(|| table.get(name.rsplit('/').next()?))
+}
+
+impl Known {
+    /// A face; where an earlier table has it, that one's box stays. Of what was unclear there, it is sure now.
+    fn add(&mut self, face: Face) {
+        self.unclear.retain(|unclear| unclear.overlap(face.rect) < SAME);
+        if self.faces.iter().all(|other| other.rect.overlap(face.rect) < SAME) {
+            self.faces.push(face);
+        }
+    }
+
+    fn ignore(&mut self, rect: Rect) {
+        if self.faces.iter().all(|face| face.rect.overlap(rect) < SAME) {
+            self.unclear.push(rect);
+        }
+    }
+}
+
+/// A table with a header.
+struct Table<'a> {
+    path: &'a Path,
+    head: csv::StringRecord,
+    records: Vec<csv::StringRecord>,
+}
+
+struct Row<'a> {
+    path: &'a Path,
+    /// As an editor counts.
+    line: usize,
+    record: &'a csv::StringRecord,
+}
+
+fn failed(path: &Path, reason: String) -> Error {
+    Error::Label { data: path.into(), file: "table".into(), reason }
+}
+
+impl<'a> Table<'a> {
+    fn read(path: &'a Path) -> Result<Self> {
+        let failed = |error: csv::Error| failed(path, error.to_string());
+        let mut reader = csv::Reader::from_path(path).map_err(failed)?;
+        let head = reader.headers().map_err(failed)?.clone();
+        let records = reader.records().collect::<std::result::Result<_, _>>().map_err(failed)?;
+        Ok(Self { path, head, records })
+    }
+
+    fn column(&self, name: &str) -> Option<usize> {
+        self.head.iter().position(|column| column == name)
+    }
+
+    fn columns<const N: usize>(&self, names: &[&str; N]) -> Result<[usize; N]> {
+        let mut columns = [0; N];
+        for (column, name) in columns.iter_mut().zip(names) {
+            *column = self.column(name).ok_or_else(|| {
+                failed(self.path, format!("it has no column {name}; it needs {}", names.join(",")))
+            })?;
+        }
+        Ok(columns)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let row = |(index, record)| Row { path: self.path, line: index + 2, record };
+        self.records.iter().enumerate().map(row)
+    }
+}
+
+impl Row<'_> {
+    fn text(&self, column: usize) -> &str {
+        self.record.get(column).unwrap_or_default().trim()
+    }
+
+    fn number(&self, column: usize) -> Result<f32> {
+        let text = self.text(column);
+        let number = text.parse().ok().filter(|value: &f32| value.is_finite());
+        number.ok_or_else(|| self.failed(format!("{text:?} is no number")))
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        failed(self.path, format!("line {}: {reason}", self.line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tables: &[&str], ignored: &[&str]) -> Result<Boxes> {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |(index, text): (usize, &&str)| {
+            let path = folder.path().join(format!("{index}-{}.csv", text.len()));
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let paths = |texts: &[&str]| texts.iter().enumerate().map(write).collect::<Vec<_>>();
+        Boxes::read(&paths(tables), &paths(ignored), &[])
+    }
+
+    const SCORED: &str = "file,x,y,w,h,score,rfb\n\
+        a.png,0,0,10,10,0.9,0\na.png,50,0,10,10,0.5,0.7\na.png,100,0,10,10,0.6,0.5\nb.png,,,,,,\n";
+
+    #[test]
+    fn boxes_of_low_scores_are_unclear_and_pictures_without_any_have_no_face() {
+        let boxes = read(&[SCORED], &["file,x,y,w,h\na.png,1,0,10,10\na.png,200,0,10,10\n"]).unwrap();
+        let known = boxes.known("folder/a.png").unwrap();
+        let places = |rects: Vec<Rect>| rects.iter().map(|rect| rect.x).collect::<Vec<_>>();
+        assert_eq!(places(known.faces.iter().map(|face| face.rect).collect()), [0.0, 50.0]);
+        // What overlaps a face is that face.
+        assert_eq!(places(known.unclear), [100.0, 200.0]);
+        assert_eq!(boxes.known("b.png"), Some(Known::default()));
+        assert_eq!(boxes.known("c.png"), None);
+    }
+
+    #[test]
+    fn another_table_makes_the_unclear_sure_and_adds_what_is_missing() {
+        let boxes = read(&[SCORED, "file,x,y,w,h\na.png,102,0,10,10\na.png,1,0,10,10\n"], &[]).unwrap();
+        let known = boxes.known("a.png").unwrap();
+        assert_eq!(known.faces.iter().map(|face| face.rect.x).collect::<Vec<_>>(), [0.0, 50.0, 102.0]);
+        assert!(known.unclear.is_empty());
+    }
+
+    #[test]
+    fn bad_values_are_named_with_their_line() {
+        let error = |table| read(&[table], &[]).err().unwrap().to_string();
+        assert!(error("file,x,y,w,h\na,1,2,3,4\nb,1,2,0,4\n").contains("line 3: a box of 0 × 4 pixels"));
+        assert!(error("file,x,y,w,h\na,1,2,many,4\n").contains("line 2: \"many\" is no number"));
+        assert!(error("file,x,y,w\n").contains("no column h"));
+        assert!(error("file,x,y,w,h,reye_x\n").contains("no column reye_y"));
+    }
+}
