@@ -122,6 +122,35 @@ fn regions_that_stick_out_are_cut_and_those_of_nothing_ignored() {
 }
 
 #[test]
+fn of_any_number_of_regions_a_bounded_one_is_followed_the_largest() {
+    use gstsmile::analysis::MOST_REGIONS;
+    let info = info(I420, 640, 480);
+    let regions: Vec<Region> = (0..20_000u32)
+        .map(|n| {
+            // A prime that leaves no order.
+            let size = 10 + n * 7919 % 20_000 % 400;
+            (n * 31 % 640, n * 17 % 480, size, size)
+        })
+        .collect();
+    let properties = [("max-faces", "100000"), ("display", "0"), ("updates", "every-frame")];
+    let mut bench = bench(&properties, &info);
+    let (width, height) = (info.width(), info.height());
+    let area = |&(x, y, across, down): &Region| across.min(width - x) * down.min(height - y);
+    let mut largest: Vec<u32> = regions.iter().map(area).collect();
+    largest.sort_unstable_by(|a, b| b.cmp(a));
+    for time in [0, 33, 66] {
+        let output = bench.run(at(mark(flat(&info, MID_GREY), "face", &regions), time));
+        let results = bench.results().pop().unwrap();
+        let mut kept: Vec<u32> = results.faces.iter().map(|face| (face.width * face.height) as u32).collect();
+        kept.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!(kept, largest[..MOST_REGIONS]);
+        let answers = output.iter_meta::<RegionMeta>().filter(|meta| answer(meta).is_some()).count();
+        assert_eq!(answers, MOST_REGIONS, "regions of upstream with an answer");
+    }
+    assert_eq!(bench.element.property::<u32>("num-faces"), MOST_REGIONS as u32);
+}
+
+#[test]
 fn of_a_crowd_the_eight_largest_are_looked_at() {
     let info = info(I420, 640, 480);
     let regions: Vec<Region> = (0..12).map(|n| (50 * n, 200, 10 + 3 * n, 40)).collect();

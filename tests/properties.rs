@@ -37,6 +37,7 @@ fn properties_are_those_of_the_table() {
         ("device", "gchararray", "auto", "ready"),
         ("mode", "GstSmileFilterMode", "sync", "ready"),
         ("region", "GstSmileFilterRegion", "auto", "playing"),
+        ("area", "gchararray", "", "playing"),
         ("roi-type", "gchararray", "", "playing"),
         ("min-face-size", "gfloat", "0.1", "playing"),
         ("max-faces", "guint", "8", "playing"),
@@ -127,6 +128,40 @@ fn another_model_is_taken_over_between_two_frames_and_a_bad_one_is_not() {
 }
 
 #[test]
+fn weights_that_do_not_suit_the_region_make_a_warning_whenever_they_meet() {
+    let whole = common::file(&{
+        let mut weights = common::always_smiling();
+        weights.metadata.region = gstsmile::model::Region::Full;
+        weights
+    });
+    let info = info(I420, 64, 64);
+    for mode in ["sync", "async"] {
+        let mut bench =
+            Bench::new(&common::always_smiling(), &[("mode", mode), ("region", "faces")]).caps(&info);
+        bench.run(flat(&info, GREY));
+        assert!(bench.bus.pop_filtered(&[gst::MessageType::Warning]).is_none(), "these suit");
+        let expect = |seen: &str, region: &str, remedy: &str| {
+            let text = warning(&bench);
+            let words = [seen, &format!("region is {region}"), &format!("region to {remedy}"), "model-file"];
+            assert!(words.iter().all(|words| text.contains(words)), "{text}");
+        };
+        bench.element.set_property("model-file", whole.to_str().unwrap());
+        expect("whole pictures", "faces", "full");
+        bench.element.set_property_from_str("region", "full");
+        bench.element.set_property("model-file", "");
+        expect("faces", "full", "auto");
+        bench.element.set_property_from_str("region", "auto");
+        bench.element.set_property_from_str("region", "center");
+        expect("faces", "center", "auto");
+        for state in [gst::State::Ready, gst::State::Playing] {
+            bench.element.set_state(state).unwrap();
+        }
+        expect("faces", "center", "auto");
+        assert!(bench.bus.pop_filtered(&[gst::MessageType::Warning]).is_none(), "each is told once");
+    }
+}
+
+#[test]
 fn another_locator_is_taken_over_between_two_frames_and_a_bad_one_is_not() {
     let (info, picture) = common::astronaut();
     let properties = [("region", "faces"), ("updates", "every-frame"), ("smoothing", "0")];
@@ -189,8 +224,12 @@ fn smoothing_is_a_time_in_the_stream() {
     assert!(after("0.2", 20) < after("0.2", 1), "each frame has its say");
 }
 
-/// Which of six frames of a picture were looked at.
-fn looked_at(info: &gst_video::VideoInfo, picture: &gst::Buffer, properties: &[(&str, &str)]) -> Vec<bool> {
+/// Which of six frames of a picture a network looked at, and in which the face was seen.
+fn looked_at(
+    info: &gst_video::VideoInfo,
+    picture: &gst::Buffer,
+    properties: &[(&str, &str)],
+) -> (Vec<bool>, Vec<bool>) {
     let properties: Vec<_> = [("updates", "every-frame")].iter().chain(properties).copied().collect();
     let mut bench = Bench::new(&common::always_smiling(), &properties).caps(info);
     (0..6).for_each(|index| drop(bench.run(at(picture, 33 * index))));
@@ -199,27 +238,34 @@ fn looked_at(info: &gst_video::VideoInfo, picture: &gst::Buffer, properties: &[(
     for pair in results.windows(2).filter(|pair| pair[1].stale) {
         assert_eq!(pair[1].age, pair[0].age + gst::ClockTime::from_mseconds(33));
     }
-    results.iter().map(|results| !results.stale).collect()
+    let seen = results.iter().map(|results| !results.faces[0].predicted).collect();
+    (results.iter().map(|results| !results.stale).collect(), seen)
 }
 
 #[test]
 fn between_inferences_answers_stay_and_say_so() {
     let info = info(I420, 64, 64);
     let grey = flat(&info, GREY);
-    assert_eq!(looked_at(&info, &grey, &[]), [true; 6]);
+    assert_eq!(looked_at(&info, &grey, &[]).0, [true; 6]);
     let third = [true, false, false, true, false, false];
-    assert_eq!(looked_at(&info, &grey, &[("inference-interval", "3")]), third);
+    assert_eq!(looked_at(&info, &grey, &[("inference-interval", "3")]).0, third);
 }
 
 #[test]
-fn between_detections_faces_are_carried() {
+fn between_detections_faces_are_predicted_and_say_so() {
     let (info, picture) = common::astronaut();
     let faces = ("region", "faces");
     let rarely = ("inference-interval", "100");
-    assert_eq!(looked_at(&info, &picture, &[faces, rarely, ("detection-interval", "1")]), [true; 6]);
-    let third = [true, false, false, true, false, false];
-    assert_eq!(looked_at(&info, &picture, &[faces, rarely, ("detection-interval", "3")]), third);
-    assert_eq!(looked_at(&info, &picture, &[faces, ("detection-interval", "3")]), [true; 6]);
+    let each = looked_at(&info, &picture, &[faces, rarely, ("detection-interval", "1")]);
+    assert_eq!(each, (vec![true; 6], vec![true; 6]));
+    let third = vec![true, false, false, true, false, false];
+    let neither = looked_at(&info, &picture, &[faces, rarely, ("detection-interval", "3")]);
+    assert_eq!(neither, (third.clone(), third.clone()));
+    // Classified at predicted places: of this frame all the same.
+    assert_eq!(looked_at(&info, &picture, &[faces, ("detection-interval", "3")]), (vec![true; 6], third));
+    // After 150 ms faces are looked for, whatever the interval.
+    let rare = looked_at(&info, &picture, &[faces, rarely, ("detection-interval", "100")]).1;
+    assert_eq!(rare, [true, false, false, false, false, true]);
 }
 
 #[test]
@@ -279,15 +325,19 @@ fn letters_are_as_large_as_asked_for() {
 #[test]
 fn labels_are_in_any_language_and_stay_where_they_make_no_sense() {
     let info = info(I420, 320, 240);
-    let labels = "нет улыбки\nχαμόγελο 🙂";
+    let labels = "нет улыбки|χαμόγελο 🙂";
     let mut bench = Bench::new(&common::always_smiling(), &[]).caps(&info);
     let before = bench.run(flat(&info, GREY));
     bench.element.set_property("labels", labels);
     let after = bench.run(flat(&info, GREY));
     assert!(common::bytes(&before) != common::bytes(&after), "the old label is drawn");
-    bench.element.set_property("labels", "only one");
-    assert!(warning(&bench).contains("instead of two"));
-    assert_eq!(bench.element.property::<String>("labels"), labels);
+    for wrong in ["only one", "a|b|c", "no,yes", "a\nb\nc"] {
+        bench.element.set_property("labels", wrong);
+        assert!(warning(&bench).contains("instead of two"));
+        assert_eq!(bench.element.property::<String>("labels"), labels);
+    }
+    bench.element.set_property("labels", labels.replace('|', "\n"));
+    assert_eq!(bench.element.property::<String>("labels"), labels, "a newline does as well");
     bench.element.set_property_from_str("updates", "every-frame");
     bench.run(flat(&info, GREY));
     assert_eq!(bench.results().pop().unwrap().faces[0].label, "χαμόγελο 🙂");

@@ -168,6 +168,47 @@ fn a_face_that_is_missed_coasts_then_waits_then_is_forgotten() {
 }
 
 #[test]
+fn however_far_apart_frames_are_a_single_failed_detection_ends_nothing() {
+    let still = square(200.0, 200.0, 80.0);
+    for fps in [1.0, 2.0, 3.0, 5.0] {
+        for (missed, reported, id) in [(1, true, 1), (3, false, 2)] {
+            let mut stream = Stream::new(fps);
+            (0..3).for_each(|_| stream.see(&[still]));
+            (0..missed).for_each(|_| stream.see(&[]));
+            assert_eq!(stream.ids() == [1], reported, "{missed} missed, {fps} frames a second");
+            stream.see(&[still]);
+            assert_eq!(stream.ids_of_sightings(), [id], "after {missed}, {fps} frames a second");
+        }
+    }
+}
+
+#[test]
+fn a_lone_face_is_matched_by_its_distance_and_the_time() {
+    // Three sides in half a second, which in a thirtieth of one would be somebody else.
+    let place = |frame: u32| square(100.0 + 150.0 * (frame % 2) as f32, 100.0, 50.0);
+    let mut stream = Stream::new(2.0);
+    for frame in 0..8 {
+        stream.see(&[place(frame)]);
+        assert_eq!(stream.ids_of_sightings(), [1], "frame {frame}");
+    }
+    // Of another size it is another face, and of two faces either may be it.
+    stream.see(&[square(100.0, 100.0, 100.0)]);
+    assert_eq!(stream.ids_of_sightings(), [2]);
+    let mut stream = Stream::new(2.0);
+    stream.see(&[place(0)]);
+    stream.see(&[place(1), square(100.0, 300.0, 50.0)]);
+    assert_eq!(stream.ids_of_sightings(), [2, 3]);
+    // What is seen less well where it was is not it.
+    for certainty in [Certainty::Faint, Certainty::Likely] {
+        let mut stream = Stream::new(2.0);
+        stream.see(&[place(0)]);
+        let worse = Sighting { rect: place(0), certainty };
+        stream.see_sightings(&[worse, Sighting { rect: place(1), certainty: Certainty::Sure }]);
+        assert!(stream.tracker.tracks().all(|track| track.id == 1 && track.sighting == Some(1)));
+    }
+}
+
+#[test]
 fn a_moving_face_coasts_on_its_way() {
     let mut stream = Stream::new(FPS);
     for frame in 0..30 {
@@ -333,6 +374,14 @@ fn every_threshold_can_be_crossed_both_ways() {
     for threshold in [0.01, 0.04, 0.5, 0.97, 0.99] {
         let sequence = [0.0; 100].into_iter().chain([1.0; 100]).chain([0.0; 100]);
         assert_eq!(changes(&answers(sequence, threshold, FPS)), 2, "{threshold}");
+    }
+}
+
+#[test]
+fn at_few_frames_a_second_an_answer_near_the_threshold_does_not_waver_either() {
+    for fps in [1.5, 2.0, 3.0, 5.0] {
+        let sequence = [0.8, 0.48, 0.52, 0.47, 0.52, 0.1, 0.48, 0.52, 0.48];
+        assert_eq!(changes(&answers(sequence, 0.5, fps)), 1, "{fps} frames a second");
     }
 }
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::area::{Area, View};
 use super::crop::{Cropper, Picture, Rect};
 use super::locate::{self, Detection, Locator};
+use super::pace::{Clock, Turn};
 use super::scene::Scene;
 use super::track::{self, Certainty, Sighting, Track, Tracker};
 use crate::model::{Classifier, DeviceChoice, FaceWeights, Region, Result, Weights};
@@ -30,7 +32,7 @@ pub enum Search {
 pub struct Request<'a> {
     pub search: Search,
     /// Where others found faces, in pixels of the picture. What lies outside of it is cut off;
-    /// regions of which no pixel is left are passed over.
+    /// regions of which no pixel is left are passed over. Of more than [`MOST_REGIONS`], the largest count.
     pub regions: &'a [Rect],
     /// There is no time for a network: faces are carried to where they should be, and answers stay.
     pub skip: bool,
@@ -39,6 +41,9 @@ pub struct Request<'a> {
 /// What is worth a look, and how it is followed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
+    /// What of pictures is looked at; `None`: all. Faces and regions of a request are cut off at its edges, those
+    /// outside are passed over, and [`Search::Center`] and [`Search::Full`] are of the area.
+    pub area: Option<Area>,
     /// Of more faces, those with the largest area times score are looked at.
     pub most_faces: usize,
     /// The height of the smallest face that is looked at, as a share of the picture's. A face
@@ -48,8 +53,8 @@ pub struct Settings {
     /// A face counts at once where its score is at least this far on the way from the locator's
     /// threshold to 1, others with their second sighting in a row.
     pub sure: f32,
-    /// Faces are looked for in every Nth picture; between, they are carried to where they
-    /// should be. 0 is taken for 1.
+    /// Faces are looked for in every Nth picture, and at least every 150 ms of the stream; between, their
+    /// boxes are predicted. 0 is taken for 1.
     pub locate_every: u32,
     /// Every Nth picture is classified; a face without an answer at once. 0 is taken for 1.
     pub classify_every: u32,
@@ -61,6 +66,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            area: None,
             most_faces: 8,
             least_height: 0.1,
             sure: 0.4,
@@ -72,8 +78,14 @@ impl Default for Settings {
     }
 }
 
+/// So many regions of a request are followed at most. Work grows with their square, and whoever sends frames
+/// must not be able to stop the stream with more; no picture shows more faces of a size that can be judged.
+pub const MOST_REGIONS: usize = 256;
 /// From this score on a face that was there before still is, though the locator's threshold be higher.
 const FAINT: f32 = 0.3;
+/// Boxes are predicted for so long at most: with the default interval that changes nothing from 20 frames a
+/// second on, and at few frames a second a face has moved too far after that for its crop to show it.
+const LONGEST_PREDICTION: Duration = Duration::from_millis(150);
 /// How much more than its area times score counts what was looked at in the last picture.
 const STAYS: f32 = 1.25;
 
@@ -91,8 +103,9 @@ pub struct Face {
     pub smiling: bool,
     /// The index of the request's region that this is.
     pub region: Option<usize>,
-    /// Whether it isn't seen just now; the rest then says what has to be expected.
-    pub coasting: bool,
+    /// Whether this is where it should be, by its motion, and not where it was seen in this very picture: nobody
+    /// looked for faces there, or it wasn't found.
+    pub predicted: bool,
 }
 
 impl Face {
@@ -116,8 +129,10 @@ struct Chosen {
 pub struct Effort {
     /// A network has run.
     pub inferred: bool,
-    /// What is said is of this very picture: a network saw it, or the request has its regions.
+    /// Something of what is said is of this very picture: a network saw it, or the request has its regions.
     pub fresh: bool,
+    /// Whether faces are where they were seen in this picture, by the locator or the request.
+    pub located: bool,
 }
 
 /// Everything between a frame and its faces, with all buffers kept from frame to frame.
@@ -128,8 +143,9 @@ pub struct Analyzer {
     tracker: Tracker,
     scene: Scene,
     clock: Clock,
-    /// The search of the last frame.
+    /// The search and the area of the last frame.
     search: Search,
+    area: Option<Area>,
     locating: Turn,
     classifying: Turn,
     effort: Effort,
@@ -142,6 +158,8 @@ pub struct Analyzer {
     sightings: Vec<Sighting>,
     /// For each sighting that is a region of the request its index there.
     regions: Vec<usize>,
+    /// Regions of which something is in view, with their index in the request.
+    in_view: Vec<(usize, Rect)>,
     chosen: Vec<Chosen>,
     /// Those of the last picture.
     chosen_before: Vec<Chosen>,
@@ -172,6 +190,7 @@ impl Analyzer {
             scene: Scene::default(),
             clock: Clock::default(),
             search: Search::default(),
+            area: None,
             locating: Turn::default(),
             classifying: Turn::default(),
             effort: Effort::default(),
@@ -182,6 +201,7 @@ impl Analyzer {
             detections: Vec::new(),
             sightings: Vec::new(),
             regions: Vec::new(),
+            in_view: Vec::new(),
             chosen: Vec::new(),
             chosen_before: Vec::new(),
             faces: Vec::new(),
@@ -261,7 +281,12 @@ impl Analyzer {
         request: &Request,
     ) -> Result<&[Face]> {
         let follows = self.clock.tick(time);
-        let cut = self.scene.cut(picture);
+        if self.settings.area != self.area {
+            self.area = self.settings.area;
+            self.look_elsewhere();
+        }
+        let view = &View::new(picture, self.area);
+        let cut = self.scene.cut(&view.part, self.clock.step);
         if !follows || cut || request.search != self.search {
             self.forget_faces();
         }
@@ -269,27 +294,35 @@ impl Analyzer {
         self.effort = Effort::default();
         self.faces.clear();
         match request.search {
-            Search::Center => self.look_at(picture, Region::Center, request.skip)?,
-            Search::Full => self.look_at(picture, Region::Full, request.skip)?,
-            Search::Auto | Search::Faces | Search::Regions => self.follow(picture, request)?,
+            Search::Center => self.look_at(view, Region::Center, request.skip)?,
+            Search::Full => self.look_at(view, Region::Full, request.skip)?,
+            Search::Auto | Search::Faces | Search::Regions => self.follow(view, request)?,
         }
         Ok(&self.faces)
     }
 
+    /// What was seen of another area is no measure of cuts, nor an answer to this one; faces may be in both.
+    fn look_elsewhere(&mut self) {
+        self.scene = Scene::default();
+        self.answer = None;
+        self.locating.force();
+    }
+
     /// One answer for a part of the picture, whatever is there.
-    fn look_at(&mut self, picture: &Picture, region: Region, skip: bool) -> Result<()> {
-        let rect = locate::region(picture, region);
-        let due = self.classifying.due(self.settings.classify_every, skip);
+    fn look_at(&mut self, view: &View, region: Region, skip: bool) -> Result<()> {
+        let rect = locate::region(&view.part, region);
+        let due = self.classifying.due(self.settings.classify_every, Duration::MAX, self.clock.now, skip);
         if due || self.answer.is_none() && !skip {
             self.crops.resize(self.classifier.metadata().architecture.input_len(), 0);
-            self.cropper.crop(picture, rect, &mut self.crops);
+            self.cropper.crop(&view.part, rect, &mut self.crops);
             self.classify()?;
             let (probability, threshold) = (self.probabilities[0], self.threshold());
             let (now, settings) = (self.clock.now, &self.settings.track);
             self.answer = Some(Answer::after(self.answer, probability, 1.0, threshold, now, settings));
         }
         if let Some(Answer { probability, smiling, .. }) = self.answer {
-            self.faces.push(Face { id: 0, rect, probability, smiling, region: None, coasting: false });
+            let rect = view.back(rect);
+            self.faces.push(Face { id: 0, rect, probability, smiling, region: None, predicted: false });
         }
         Ok(())
     }
@@ -299,36 +332,43 @@ impl Analyzer {
     }
 
     /// The faces of this picture and those that went before it.
-    fn follow(&mut self, picture: &Picture, request: &Request) -> Result<()> {
+    fn follow(&mut self, view: &View, request: &Request) -> Result<()> {
         let marked = request.search != Search::Faces
-            && request.regions.iter().any(|region| region.within(picture.bounds()).is_some());
+            && request.regions.iter().any(|region| region.within(view.bounds()).is_some());
         let found = request.search != Search::Regions && !marked;
         if !found {
-            self.take(picture, request.regions);
-            self.effort.fresh = !request.skip;
-        } else if self.locating.due(self.settings.locate_every, request.skip) {
-            self.locate(picture)?;
+            self.take(view, request.regions);
+            (self.effort.fresh, self.effort.located) = (!request.skip, true);
+        } else if self.locating.due(
+            self.settings.locate_every,
+            LONGEST_PREDICTION,
+            self.clock.now,
+            request.skip,
+        ) {
+            self.locate(view)?;
         } else if self.regions.is_empty() {
             self.tracker.carry(self.clock.now);
         } else {
             // Regions of an earlier request say nothing of this one's.
-            self.take(picture, &[]);
+            self.take(view, &[]);
         }
-        self.choose(picture);
-        self.ask(picture, request.skip)?;
-        self.report(picture, found);
+        self.choose(view);
+        self.ask(view, request.skip)?;
+        self.report(view, found);
         Ok(())
     }
 
     /// Takes the regions of a request for sightings.
-    fn take(&mut self, picture: &Picture, regions: &[Rect]) {
+    fn take(&mut self, view: &View, regions: &[Rect]) {
         self.sightings.clear();
         self.regions.clear();
-        for (index, &region) in regions.iter().enumerate() {
-            if let Some(rect) = region.within(picture.bounds()) {
-                self.sightings.push(Sighting { rect, certainty: Certainty::Sure });
-                self.regions.push(index);
-            }
+        let cut = |(index, region): (usize, &Rect)| Some((index, region.within(view.bounds())?));
+        self.in_view.clear();
+        self.in_view.extend(regions.iter().enumerate().filter_map(cut));
+        keep_largest(&mut self.in_view, MOST_REGIONS);
+        for &(index, rect) in &self.in_view {
+            self.sightings.push(Sighting { rect, certainty: Certainty::Sure });
+            self.regions.push(index);
         }
         self.tracker.update(&self.sightings, self.clock.now);
         // What the locator saw before is no longer what tracks were seen at, and it may see nothing there.
@@ -337,31 +377,31 @@ impl Analyzer {
     }
 
     /// Looks for faces.
-    fn locate(&mut self, picture: &Picture) -> Result<()> {
+    fn locate(&mut self, view: &View) -> Result<()> {
         self.sightings.clear();
         self.regions.clear();
         self.detections.clear();
         if let Some(locator) = &mut self.locator {
             let least = locator.threshold();
             let sure = least + self.settings.sure * (1.0 - least);
-            locator.locate_from(picture, least.min(FAINT), &mut self.detections)?;
+            locator.locate_from(&view.part, least.min(FAINT), &mut self.detections)?;
             self.sightings.extend(self.detections.iter().map(|found| Sighting {
-                rect: found.rect,
+                rect: view.back(found.rect),
                 certainty: match found.score {
                     score if score >= sure => Certainty::Sure,
                     score if score >= least => Certainty::Likely,
                     _ => Certainty::Faint,
                 },
             }));
-            self.effort = Effort { inferred: true, fresh: true };
+            self.effort = Effort { inferred: true, fresh: true, located: true };
         }
         self.tracker.update(&self.sightings, self.clock.now);
         Ok(())
     }
 
     /// Picks the faces that are worth a look.
-    fn choose(&mut self, picture: &Picture) {
-        let least = self.settings.least_height * picture.height as f32;
+    fn choose(&mut self, view: &View) {
+        let least = self.settings.least_height * view.full_height;
         std::mem::swap(&mut self.chosen, &mut self.chosen_before);
         self.chosen.clear();
         for track in self.tracker.tracks() {
@@ -370,7 +410,7 @@ impl Analyzer {
             let known = track.answer.is_some();
             let least = if known { 0.8 * least } else { least };
             let large = rect.height >= least || !self.regions.is_empty();
-            if large && rect.within(picture.bounds()).is_some() {
+            if large && rect.within(view.bounds()).is_some() {
                 let score = if self.regions.is_empty() { self.detections[sighting].score } else { 1.0 };
                 let rank = rect.width * rect.height * score;
                 let stays = self.chosen_before.iter().any(|before| before.id == track.id);
@@ -391,16 +431,16 @@ impl Analyzer {
     }
 
     /// Has the network look at all chosen faces whose turn it is, at once.
-    fn ask(&mut self, picture: &Picture, skip: bool) -> Result<()> {
-        let due = self.classifying.due(self.settings.classify_every, skip);
+    fn ask(&mut self, view: &View, skip: bool) -> Result<()> {
+        let due = self.classifying.due(self.settings.classify_every, Duration::MAX, self.clock.now, skip);
         let asked = |chosen: &&Chosen| due || !chosen.known && !skip;
         let metadata = self.classifier.metadata();
         let (len, margin) = (metadata.architecture.input_len(), metadata.margin);
         let threshold = self.threshold();
         self.crops.resize(self.chosen.iter().filter(asked).count() * len, 0);
         for (chosen, crop) in self.chosen.iter().filter(asked).zip(self.crops.chunks_exact_mut(len)) {
-            let square = locate::face_square(chosen.rect, margin, picture.pixel_aspect);
-            self.cropper.crop(picture, square, crop);
+            let square = locate::face_square(chosen.rect, margin, view.part.pixel_aspect);
+            self.cropper.crop(&view.part, view.within(square), crop);
         }
         self.classify()?;
         for (chosen, &probability) in self.chosen.iter().filter(asked).zip(&self.probabilities) {
@@ -410,73 +450,35 @@ impl Analyzer {
     }
 
     /// Lists the faces looked at and, where the locator is at work, those that coast.
-    fn report(&mut self, picture: &Picture, found: bool) {
+    fn report(&mut self, view: &View, found: bool) {
         for track in self.tracker.tracks() {
             let coasting = track.sighting.is_none();
             let counts =
                 if coasting { found } else { self.chosen.iter().any(|chosen| chosen.id == track.id) };
-            let rect = self.place(track).within(picture.bounds());
+            let rect = self.place(track).within(view.bounds());
             if let (true, Some(answer), Some(rect)) = (counts, track.answer, rect) {
                 let Answer { probability, smiling, .. } = answer;
                 let region = track.sighting.and_then(|index| self.regions.get(index).copied());
-                self.faces.push(Face { id: track.id, rect, probability, smiling, region, coasting });
+                let predicted = coasting || !self.effort.located;
+                self.faces.push(Face { id: track.id, rect, probability, smiling, region, predicted });
             }
         }
     }
 
     fn classify(&mut self) -> Result<()> {
         if !self.crops.is_empty() {
-            self.effort = Effort { inferred: true, fresh: true };
+            (self.effort.inferred, self.effort.fresh) = (true, true);
         }
         self.classifier.probabilities(&self.crops, &mut self.probabilities)?;
         Classifier::check(&self.probabilities)
     }
 }
 
-/// Whose turn comes with every Nth picture.
-#[derive(Default)]
-struct Turn {
-    /// Pictures since the last turn, where there was one.
-    passed: Option<u32>,
-}
-
-impl Turn {
-    /// Makes the next picture one's turn.
-    fn force(&mut self) {
-        self.passed = None;
-    }
-
-    /// Whether it is one's turn with this picture, unless that is skipped.
-    fn due(&mut self, every: u32, skip: bool) -> bool {
-        let passed = self.passed.map(|passed| passed.saturating_add(1));
-        let due = !skip && passed.is_none_or(|passed| passed >= every);
-        self.passed = if due { Some(0) } else { passed };
-        due
-    }
-}
-
-/// The time that has passed in a stream.
-#[derive(Default)]
-struct Clock {
-    now: Duration,
-    last: Option<Duration>,
-}
-
-impl Clock {
-    /// The step where none is known.
-    const USUAL: Duration = Duration::from_nanos(33_333_333);
-    /// The longest step after which pictures before still say something.
-    const LONGEST: Duration = Duration::from_secs(2);
-
-    /// Goes on to a picture of this time; `false` where that does not follow the last one.
-    fn tick(&mut self, time: Option<Duration>) -> bool {
-        let last = std::mem::replace(&mut self.last, time);
-        let step = match (last, time) {
-            (Some(last), Some(time)) if time != last => time.checked_sub(last),
-            _ => Some(Self::USUAL),
-        };
-        let step = step.filter(|&step| step <= Self::LONGEST);
-        self.now += step.unwrap_or(Self::USUAL);
-        step.is_some()
+/// Leaves the largest of some regions, in their order.
+fn keep_largest(regions: &mut Vec<(usize, Rect)>, most: usize) {
+    if regions.len() > most {
+        regions.select_nth_unstable_by(most, |(a, x), (b, y)| y.area().total_cmp(&x.area()).then(a.cmp(b)));
+        regions.truncate(most);
+        regions.sort_unstable_by_key(|(index, _)| *index);
     }
 }

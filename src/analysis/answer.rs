@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use super::track::Settings;
 
+/// The answer to a frame longer ago says nothing of now: pictures shown one a second stand for themselves, while a
+/// stream of two frames a second still goes on with the answer before.
+const MEMORY: Duration = Duration::from_millis(750);
+
 /// A smile's probability smoothed over time, and an answer that doesn't waver.
 ///
 /// Probabilities are averaged, not logits: a network that is very sure of one blurred frame then
@@ -23,8 +27,8 @@ impl Answer {
     /// network saw counts `share` as much as a face that is seen well, above 0 and up to 1: time and the average pass
     /// so much slower.
     ///
-    /// Frames before weigh less by the time constant `settings.smoothing`; a last one older than
-    /// `settings.patience` says nothing of now. The first answer is a smile from `threshold` on. After
+    /// Frames before weigh less by the time constant `settings.smoothing`; a last one more than 0.75 s ago says
+    /// nothing of now. The first answer is a smile from `threshold` on. After
     /// that a smile begins where the average reaches `threshold` plus `settings.hysteresis`, and ends
     /// below `threshold` minus it; near 0 and 1 less is asked for, so that both can be reached.
     pub fn after(
@@ -36,7 +40,7 @@ impl Answer {
         settings: &Settings,
     ) -> Self {
         let elapsed = |answer: &Self| time.saturating_sub(answer.time).mul_f32(share);
-        let Some(before) = before.filter(|answer| elapsed(answer) <= settings.patience) else {
+        let Some(before) = before.filter(|answer| elapsed(answer) <= MEMORY) else {
             return Self { probability, smiling: probability >= threshold, weight: share, time };
         };
         let decay = match settings.smoothing.as_secs_f32() {

@@ -3,10 +3,13 @@
 
 pub mod analyzer;
 pub mod answer;
+pub mod area;
 pub mod crop;
 pub mod locate;
+mod pace;
 pub mod scene;
 pub mod track;
 
-pub use analyzer::{Analyzer, Effort, Face, Request, Search, Settings};
+pub use analyzer::{Analyzer, Effort, Face, MOST_REGIONS, Request, Search, Settings};
+pub use area::Area;
 pub use crop::{Color, Component, Cropper, Picture, Rect, Sampling};

@@ -1,5 +1,7 @@
 //! Whether a picture goes on with the scene of the one before.
 
+use std::time::Duration;
+
 use super::crop::Picture;
 
 const COLUMNS: usize = 16;
@@ -8,12 +10,16 @@ const ROWS: usize = 12;
 const POINTS: usize = 3;
 /// Below this correlation two pictures show different scenes.
 const SAME: f32 = 0.5;
+/// So many cells in a second people and cameras move the picture, and so many cells it is looked for at most: some
+/// pictures of another scene match there by chance. Above 5 frames a second that is none.
+const CELLS_PER_SECOND: f32 = 5.0;
+const MOST_CELLS: f32 = 2.0;
 /// Pictures with less contrast (root mean square, of 255) have nothing to compare.
 const FLAT: f32 = 2.0;
 
 /// A coarse memory of a scene: brightness in few cells. A cut changes most of them; people and
-/// cameras move the picture only a little from one frame to the next, and light changes all cells
-/// together.
+/// cameras move the picture only a little from one frame to the next, by a few cells where frames are far apart, and
+/// light changes all cells together.
 #[derive(Debug, Default)]
 pub struct Scene {
     /// Brightness around its average; empty before the first picture.
@@ -22,8 +28,8 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Whether `picture` shows another scene than the last picture that wasn't flat.
-    pub fn cut(&mut self, picture: &Picture) -> bool {
+    /// Whether `picture` shows another scene than the last picture that wasn't flat, `elapsed` after the last picture.
+    pub fn cut(&mut self, picture: &Picture, elapsed: Duration) -> bool {
         let weights = picture.color.brightness().matrix[0];
         let cell = |index: usize| brightness(picture, weights, index % COLUMNS, index / COLUMNS);
         self.next.clear();
@@ -35,12 +41,34 @@ impl Scene {
         if power < FLAT * FLAT * self.next.len() as f32 {
             return false;
         }
-        let correlation =
-            product(&self.cells, &self.next) / (product(&self.cells, &self.cells) * power).sqrt();
         std::mem::swap(&mut self.cells, &mut self.next);
-        // Before the first picture it is not a number.
-        correlation < SAME
+        let (now, before) = (&self.cells, &self.next);
+        let most = (CELLS_PER_SECOND * elapsed.as_secs_f32()).min(MOST_CELLS) as isize;
+        let moves = (-most..=most).flat_map(|x| (-most..=most).map(move |y| [x, y]));
+        // The likeliest first.
+        let mut moves = std::iter::once([0; 2]).chain(moves);
+        before.len() == now.len() && !moves.any(|by| correlation(now, before, by) >= SAME)
     }
+}
+
+/// How alike the cells of two pictures are where both have some after those of `before` have moved.
+fn correlation(now: &[f32], before: &[f32], [right, down]: [isize; 2]) -> f32 {
+    let (mut count, mut sums, mut products) = (0.0, [0.0; 2], [0.0; 3]);
+    let range = |len: usize, by: isize| by.max(0) as usize..(len as isize + by.min(0)) as usize;
+    for row in range(ROWS, down) {
+        for column in range(COLUMNS, right) {
+            let from = (row as isize - down) * COLUMNS as isize + column as isize - right;
+            let (a, b) = (now[row * COLUMNS + column], before[from as usize]);
+            count += 1.0;
+            sums = [sums[0] + a, sums[1] + b];
+            products = [products[0] + a * a, products[1] + b * b, products[2] + a * b];
+        }
+    }
+    let [a, b] = sums;
+    let [aa, bb, ab] =
+        [products[0] - a * a / count, products[1] - b * b / count, products[2] - a * b / count];
+    // Cells without contrast are like nothing.
+    ab / (aa * bb).max(f32::MIN_POSITIVE).sqrt()
 }
 
 fn brightness(picture: &Picture, weights: [f32; 3], column: usize, row: usize) -> f32 {
@@ -80,8 +108,12 @@ mod tests {
     }
 
     fn cuts(pictures: &[Vec<u8>]) -> Vec<bool> {
-        let mut scene = Scene::default();
-        pictures.iter().map(|data| scene.cut(&Picture::rgb(WIDTH, WIDTH, data))).collect()
+        cuts_at(30.0, pictures)
+    }
+
+    fn cuts_at(fps: f32, pictures: &[Vec<u8>]) -> Vec<bool> {
+        let (mut scene, interval) = (Scene::default(), Duration::from_secs_f32(1.0 / fps));
+        pictures.iter().map(|data| scene.cut(&Picture::rgb(WIDTH, WIDTH, data), interval)).collect()
     }
 
     #[test]
@@ -100,6 +132,16 @@ mod tests {
         assert_eq!(cuts(&lit), [false; 4]);
         let moving: Vec<_> = (0..10).map(|frame| waves(1.0, 5.0 * frame as f32, 128.0, 30.0)).collect();
         assert_eq!(cuts(&moving), [false; 10]);
+    }
+
+    #[test]
+    fn the_slower_the_frames_the_farther_may_pictures_move() {
+        // By a twelfth of the width.
+        let moving: Vec<_> = (0..4).map(|frame| waves(4.0, 10.0 * frame as f32, 128.0, 30.0)).collect();
+        assert_eq!(cuts_at(2.0, &moving), [false; 4]);
+        assert_eq!(cuts_at(30.0, &moving), [false, true, true, true]);
+        let (one, other) = (waves(1.0, 0.0, 128.0, 30.0), waves(2.3, 40.0, 128.0, 30.0));
+        assert_eq!(cuts_at(2.0, &[one.clone(), other, one]), [false, true, true]);
     }
 
     #[test]

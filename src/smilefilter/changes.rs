@@ -72,7 +72,7 @@ mod tests {
             probability: 0.5,
             smiling,
             region: None,
-            coasting: false,
+            predicted: false,
         };
         let changes = known.update(&faces.iter().map(face).collect::<Vec<_>>());
         changes.iter().map(|change| (change.event, change.identity)).collect()

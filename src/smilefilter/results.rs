@@ -31,12 +31,16 @@ pub struct Results {
     /// Whose event it is; 0 for [`Event::Update`], and where the answer is not of a face.
     pub identity: u32,
     pub faces: Vec<Face>,
-    /// How long the networks have taken for the faces, from the frame to the answer.
+    /// How long the last analysis with a network has taken, from the frame to its faces: detection, crops,
+    /// classification and tracking.
     pub inference_time: gst::ClockTime,
-    /// Whether the faces are what was found in an earlier frame: there was no time for this one, or
-    /// it wasn't its turn.
+    /// Whether nothing of the result is of this frame: no network has run on it, and it had no regions of
+    /// interest. Boxes are then predicted, or an earlier frame's with `mode=async`, and answers an earlier frame's.
+    /// Where the faces were classified in this frame at predicted places, the result isn't stale, but they are
+    /// [`Face::predicted`].
     pub stale: bool,
-    /// How much earlier in the stream that frame was; 0 where it is this one, or where that is not known.
+    /// How much earlier in the stream the last frame was of which the result holds something; 0 where it is this
+    /// one, or where that is not known.
     pub age: gst::ClockTime,
 }
 
@@ -92,8 +96,11 @@ pub struct Face {
     pub smiling: bool,
     /// Of smiling, from 0 to 1.
     pub probability: f64,
-    /// What the weights call the answer, such as "Not smiling".
+    /// What the answer is called, such as "Not smiling": from the property `labels`, else from the weights.
     pub label: String,
+    /// Whether the box is where the face should be by its motion: no detection ran on the frame, or it did not
+    /// find this face.
+    pub predicted: bool,
 }
 
 /// Why a structure is not a [`Results`].
@@ -111,7 +118,7 @@ impl Results {
 }
 
 impl Face {
-    /// What is to be said of a face, with the answer in the weights' words.
+    /// What is to be said of a face, with what the answer is called.
     pub fn new(face: &analysis::Face, label: &str) -> Self {
         let (x, y, width, height) = regions::pixels(face.rect);
         Self {
@@ -123,6 +130,7 @@ impl Face {
             smiling: face.smiling,
             probability: face.probability.into(),
             label: label.into(),
+            predicted: face.predicted,
         }
     }
 }
@@ -156,6 +164,7 @@ impl From<&Face> for gst::Structure {
             .field("smiling", face.smiling)
             .field("probability", face.probability)
             .field("label", &face.label)
+            .field("predicted", face.predicted)
             .build()
     }
 }
@@ -199,6 +208,7 @@ impl TryFrom<&gst::StructureRef> for Face {
             smiling: field(structure, "smiling")?,
             probability: field(structure, "probability")?,
             label: field(structure, "label")?,
+            predicted: field(structure, "predicted")?,
         })
     }
 }
@@ -242,6 +252,7 @@ mod tests {
                     smiling: true,
                     probability: 0.75,
                     label: "Smiling".into(),
+                    predicted: true,
                 },
                 Face { label: "Not smiling 🙁".into(), ..Face::default() },
             ],
@@ -280,6 +291,7 @@ mod tests {
         assert_eq!(face.get::<bool>("smiling"), Ok(true));
         assert_eq!(face.get::<f64>("probability"), Ok(0.75));
         assert_eq!(face.get::<&str>("label"), Ok("Smiling"));
+        assert_eq!(face.get::<bool>("predicted"), Ok(true));
     }
 
     #[test]

@@ -8,6 +8,8 @@
 mod cropper;
 mod filter;
 
+use std::ops::Range;
+
 pub use cropper::Cropper;
 
 /// An upright rectangle in pixels of the picture; it may stick out of it.
@@ -71,6 +73,15 @@ impl Sampling {
     /// One sample a pixel.
     pub fn full(len: usize) -> Self {
         Self { len, step: 1.0, siting: 0.0 }
+    }
+
+    /// Leaves the samples of some of the picture's pixels, and tells how many are left out before them.
+    fn narrow(&mut self, pixels: &Range<usize>) -> usize {
+        let sample = |pixel: usize| pixel as f32 / self.step;
+        let first = sample(pixels.start) as usize;
+        // The last sample may stand for pixels that aren't there.
+        self.len = (sample(pixels.end).ceil() as usize).min(self.len) - first;
+        first
     }
 
     /// The position of the picture's `x` counted in samples; sample `i` reaches from `i` to `i + 1`.
@@ -194,6 +205,19 @@ impl<'a> Picture<'a> {
         };
         let components = offsets.map(component);
         Self { width, height, pixel_aspect: 1.0, components, color: Color::RGB }
+    }
+
+    /// Some of its columns and rows as a picture of their own, without a copy. Both have to begin at whole samples
+    /// of each component.
+    pub fn part(&self, columns: Range<usize>, rows: Range<usize>) -> Self {
+        let part = |component: &Component<'a>| {
+            let (mut part, Component { pixel_stride, row_stride, .. }) = (*component, *component);
+            part.offset += part.horizontal.narrow(&columns) * pixel_stride;
+            part.offset += part.vertical.narrow(&rows) * row_stride;
+            part
+        };
+        let components = self.components.each_ref().map(part);
+        Self { width: columns.len(), height: rows.len(), components, ..*self }
     }
 
     /// The whole picture.

@@ -11,6 +11,9 @@ const OVERLAP: f32 = 0.2;
 /// every second since the frame before, and at most.
 const SIDES_PER_SECOND: f32 = 45.0;
 const MOST_SIDES: f32 = 1.5;
+/// The same where there is one face before and one now, which are rarely two people. A face is some 15 cm wide,
+/// and who walks past a camera makes 1.5 m in a second.
+const LONE_SIDES_PER_SECOND: f32 = 10.0;
 /// How much larger one of two boxes without overlap may be.
 const MOST_GROWTH: f32 = 1.6;
 /// Faint sightings are in the same place from this intersection over union on.
@@ -36,12 +39,18 @@ pub struct Matched<'a> {
 impl Matcher {
     /// Tracks stand where they should be, `interval` after the frame before.
     pub fn assign(&mut self, tracks: &[Track], sightings: &[Sighting], interval: Duration) -> Matched<'_> {
-        let reach = (SIDES_PER_SECOND * interval.as_secs_f32()).min(MOST_SIDES);
+        let seconds = interval.as_secs_f32();
+        let (reach, far) = ((SIDES_PER_SECOND * seconds).min(MOST_SIDES), LONE_SIDES_PER_SECOND * seconds);
+        let lone = if far > reach { lone(tracks, sightings) } else { None };
         self.pairs.clear();
         for (track, expected) in tracks.iter().enumerate() {
             for (index, sighting) in sightings.iter().enumerate() {
                 let affinity = match sighting.certainty {
                     Certainty::Faint => faint_affinity(expected, sighting.rect),
+                    // However far it went, it comes before what is seen less well where it was.
+                    _ if lone == Some(index) => {
+                        affinity(expected.rect, sighting.rect, far).map(|affinity| 2.0 + affinity)
+                    }
                     _ => affinity(expected.rect, sighting.rect, reach),
                 };
                 self.pairs.extend(affinity.map(|affinity| (affinity, track, index)));
@@ -60,6 +69,15 @@ impl Matcher {
         }
         Matched { of_tracks: &self.of_tracks, sightings: &self.sightings }
     }
+}
+
+/// Where one face counts and one sighting is better than all others, that sighting.
+fn lone(tracks: &[Track], sightings: &[Sighting]) -> Option<usize> {
+    let best = sightings.iter().map(|sighting| sighting.certainty).max()?;
+    let mut those = (0..sightings.len()).filter(|&index| sightings[index].certainty == best);
+    let (sighting, another) = (those.next(), those.next());
+    let faces = tracks.iter().filter(|track| track.id > 0).count();
+    sighting.filter(|_| faces == 1 && another.is_none() && best > Certainty::Faint)
 }
 
 /// How well two boxes fit: from 1 on where they overlap, from 0 on where they are only near.

@@ -13,9 +13,11 @@ use motion::Motion;
 /// How faces are followed. Times are of the stream, so that the frame rate doesn't matter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// A face that is not seen is reported for so long, at the place where it should be.
+    /// A face that is not seen is reported for so long, at the place where it should be; where frames are
+    /// farther apart, until the second of them without a sighting.
     pub hold: Duration,
-    /// A face that is seen again within this time is the same one.
+    /// A face that is seen again within this time is the same one; where frames are farther apart, one that was
+    /// missing in a single one of them.
     pub patience: Duration,
     /// The time constant of the smile's average; with 0, each answer stands alone.
     pub smoothing: Duration,
@@ -43,7 +45,7 @@ pub struct Sighting {
 }
 
 /// What a sighting is worth.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Certainty {
     /// No face by itself, but enough for one that was there before (Zhang et al., "ByteTrack", 2022).
     Faint,
@@ -53,6 +55,9 @@ pub enum Certainty {
     Sure,
 }
 
+/// Tracks that are kept at most: those of an update and as many that may come back. More would come from boxes
+/// that are elsewhere in each frame, which nobody could follow.
+const MOST_TRACKS: usize = 512;
 /// How much a face counts that is seen faintly, where its smile is asked for.
 const FAINT_SHARE: f32 = 0.1;
 
@@ -73,6 +78,8 @@ pub struct Track {
     doubted: bool,
     motion: Motion,
     seen: Duration,
+    /// In how many updates since then it was missing.
+    missed: u32,
 }
 
 /// Follows faces through a stream.
@@ -134,15 +141,15 @@ impl Tracker {
         let interval = time.saturating_sub(self.updated.unwrap_or(time));
         self.time = Some(time);
         self.updated = Some(time);
-        // A face seen in the last picture waits for this one, however late that comes.
         let patience = self.settings.patience;
-        self.tracks.retain(|track| track.sighting.is_some() || time.saturating_sub(track.seen) <= patience);
+        self.tracks.retain(|track| track.missed_once() || time.saturating_sub(track.seen) <= patience);
         for track in &mut self.tracks {
             track.rect = track.motion.predict(time.saturating_sub(track.seen)).rect();
         }
         let matched = self.matcher.assign(&self.tracks, sightings, interval);
         for (track, &sighting) in self.tracks.iter_mut().zip(matched.of_tracks) {
             track.sighting = sighting;
+            track.missed = if sighting.is_some() { 0 } else { track.missed + 1 };
             if let Some(index) = sighting {
                 track.motion.update(sightings[index].rect, time.saturating_sub(track.seen));
                 track.rect = track.motion.rect();
@@ -165,15 +172,30 @@ impl Tracker {
             };
             self.tracks.push(Track::new(id, index, sighting.rect, time));
         }
+        self.forget_the_longest_unseen();
     }
 
-    /// The faces that count: those seen in the last frame, and those coasting within
-    /// `settings.hold`, older ones first.
+    fn forget_the_longest_unseen(&mut self) {
+        let mut surplus = self.tracks.len().saturating_sub(MOST_TRACKS);
+        if surplus == 0 {
+            return;
+        }
+        let mut seen: Vec<Duration> = self.tracks.iter().map(|track| track.seen).collect();
+        let (_, &mut limit, _) = seen.select_nth_unstable(surplus - 1);
+        self.tracks.retain(|track| {
+            let kept = surplus == 0 || track.seen > limit;
+            surplus -= usize::from(!kept);
+            kept
+        });
+    }
+
+    /// The faces that count: those seen in the last update, and those coasting within
+    /// `settings.hold` or missing for the first time, older ones first.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
         let now = self.time.unwrap_or_default();
         self.tracks.iter().filter(move |track| {
             let held = now.saturating_sub(track.seen) <= self.settings.hold;
-            track.id > 0 && (track.sighting.is_some() || held)
+            track.id > 0 && (track.missed_once() || held)
         })
     }
 
@@ -192,11 +214,40 @@ impl Track {
     fn new(id: u32, sighting: usize, rect: Rect, time: Duration) -> Self {
         let motion = Motion::new(rect);
         let [faint, doubted] = [false; 2];
-        Self { id, rect, sighting: Some(sighting), answer: None, faint, doubted, motion, seen: time }
+        let sighting = Some(sighting);
+        Self { id, rect, sighting, answer: None, faint, doubted, motion, seen: time, missed: 0 }
+    }
+
+    /// Whether it was missing in the last update at most: however far apart frames are, a single failed
+    /// detection ends nothing.
+    fn missed_once(&self) -> bool {
+        self.missed <= 1
     }
 }
 
 fn next(last: &mut u32) -> u32 {
     *last = last.checked_add(1).unwrap_or(1);
     *last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_that_are_elsewhere_in_each_frame_fill_no_memory() {
+        let mut tracker = Tracker::default();
+        for frame in 0..20u32 {
+            let sightings: Vec<Sighting> = (0..256)
+                .map(|index| {
+                    let (x, y) = (100.0 * index as f32, 1000.0 * frame as f32);
+                    let rect = Rect { x, y, width: 10.0, height: 10.0 };
+                    Sighting { rect, certainty: Certainty::Sure }
+                })
+                .collect();
+            tracker.update(&sightings, Duration::from_millis(10) * frame);
+            assert!(tracker.tracks.len() <= MOST_TRACKS, "{} tracks", tracker.tracks.len());
+            assert_eq!(tracker.tracks().filter(|track| track.sighting.is_some()).count(), 256);
+        }
+    }
 }
