@@ -379,6 +379,23 @@ fn video_that_is_not_one_picture_a_buffer_is_refused_in_plain_words() {
         let gst::MessageView::Error(error) = error.view() else { unreachable!() };
         assert!(error.error().message().contains(words), "{error:?}");
     }
+    // Whether or not what comes behind would take them.
+    for behind in ["", " ! video/x-raw"] {
+        let line = format!(
+            "fakesrc num-buffers=2 sizetype=fixed sizemax=6144 \
+             ! video/x-raw(format:Interlaced),interlace-mode=alternate,format=I420,width=64,height=64,framerate=30/1 \
+             ! smilefilter{behind} ! fakesink"
+        );
+        let pipeline = gst::parse::launch(&line).unwrap();
+        let _ = pipeline.set_state(gst::State::Paused);
+        let bus = pipeline.bus().unwrap();
+        let error = bus.timed_pop_filtered(gst::ClockTime::from_seconds(30), &[gst::MessageType::Error]);
+        let error = error.expect("an error");
+        let gst::MessageView::Error(error) = error.view() else { unreachable!() };
+        let text = error.error().message().to_string();
+        assert!(text.contains("interlace-mode=alternate") && text.contains("put deinterlace"), "{text}");
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
     for info in [
         interlaced(VideoInterlaceMode::Interleaved),
         interlaced(VideoInterlaceMode::Mixed),

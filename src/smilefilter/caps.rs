@@ -1,9 +1,12 @@
 //! Which video the element takes, and how it negotiates overlays.
 
 use gst_video::CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION as OVERLAY_FEATURE;
-use gst_video::{VideoInterlaceMode, VideoMultiviewMode};
+use gst_video::VideoMultiviewMode;
 
 use super::FORMATS;
+
+/// Of caps for buffers with a single field.
+const FIELDS_FEATURE: &str = "format:Interlaced";
 
 /// All that the element takes.
 pub fn template() -> gst::Caps {
@@ -13,19 +16,36 @@ pub fn template() -> gst::Caps {
     caps
 }
 
+/// What the pad lets in only for [`check`] to refuse it in words that say what to do, where upstream would just
+/// say that it is not negotiated.
+pub fn refused() -> gst::Caps {
+    gst_video::VideoCapsBuilder::new()
+        .features([FIELDS_FEATURE])
+        .format_list(FORMATS)
+        .field("interlace-mode", "alternate")
+        .build()
+}
+
+/// # Errors
+/// Where a buffer has a single field; in words that say what to do.
+pub fn check(caps: &gst::CapsRef) -> Result<(), String> {
+    let mode = caps.structure(0).and_then(|structure| structure.get::<&str>("interlace-mode").ok());
+    match mode {
+        Some(mode @ ("fields" | "alternate")) => Err(format!(
+            "The video comes as single fields (interlace-mode={mode}), which can't be analysed; put \
+             deinterlace before smilefilter"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The description of raw video in `caps`.
 ///
 /// # Errors
 /// Where it has a form that isn't one picture a buffer; in words that say what to do.
 pub fn parse(caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, String> {
+    check(caps)?;
     let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| format!("{caps} are not of raw video"))?;
-    if let VideoInterlaceMode::Fields = info.interlace_mode() {
-        return Err(
-            "The video comes as single fields (interlace-mode=fields), which can't be analysed; put \
-             deinterlace before smilefilter"
-                .into(),
-        );
-    }
     let mode = info.multiview_mode();
     use VideoMultiviewMode::{FrameByFrame, MultiviewFrameByFrame, Separated};
     if let FrameByFrame | MultiviewFrameByFrame | Separated = mode {
@@ -45,6 +65,10 @@ fn names_overlays(features: &gst::CapsFeaturesRef) -> bool {
 
 pub fn name_overlays(caps: &gst::CapsRef) -> bool {
     caps.iter_with_features().any(|(_, features)| names_overlays(features))
+}
+
+pub fn name_fields(caps: &gst::CapsRef) -> bool {
+    caps.iter_with_features().any(|(_, features)| !features.is_any() && features.contains(FIELDS_FEATURE))
 }
 
 /// The same caps for buffers that may carry overlay compositions.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,8 @@ use super::properties::{self, Settings};
 use super::stats::{Rate, Stats};
 use super::swap::{Network, Swaps};
 use super::worker::Worker;
-use super::{Mode, Region, caps};
-use crate::model::{self, Error};
+use super::{Mode, caps};
+use crate::model::Error;
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("smilefilter", gst::DebugColorFlags::empty(), Some("Smile classification"))
@@ -56,6 +57,8 @@ pub struct SmileFilter {
     settings: Mutex<Settings>,
     state: Mutex<State>,
     stats: Arc<Stats>,
+    /// Of properties that were set to something impossible before there was a bus: what to say of them at the start.
+    refused: Mutex<BTreeMap<String, String>>,
     /// Since the first network that was exchanged.
     pub loader: Mutex<Option<Mailbox<Arc<Swaps>, ()>>>,
 }
@@ -67,6 +70,15 @@ impl SmileFilter {
 
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where networks are delivered, once started.
+    pub fn swaps(&self) -> Option<Arc<Swaps>> {
+        self.state().swaps.clone()
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn stats(&self) -> &Stats {
@@ -108,6 +120,9 @@ impl SmileFilter {
     /// Loads the networks and gets ready for frames.
     fn start_streaming(&self) -> Result<(), gst::ErrorMessage> {
         let begun = Instant::now();
+        for words in std::mem::take(&mut *self.refused()).into_values() {
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{words}"));
+        }
         let swaps = Arc::new(Swaps::default());
         // From here on, a change of the model is loaded aside; settings read after that miss none.
         self.state().swaps = Some(swaps.clone());
@@ -123,17 +138,8 @@ impl SmileFilter {
                 ),
                 error => gst::error_msg!(gst::ResourceError::Read, ("{error}")),
             })?;
-        if !suits(worker.trained_on(), settings.frame.region) {
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Settings,
-                (
-                    "The weights were trained on {:?}, and region is {:?}: expect more mistakes",
-                    worker.trained_on(),
-                    settings.frame.region
-                )
-            );
-        }
+        swaps.started_on(worker.trained_on());
+        self.warn_where_unsuited(&swaps);
         let engine = match settings.mode {
             Mode::Sync => Engine::Sync(Box::new(worker)),
             Mode::Async => Engine::Async(self.spawn(Box::new(worker)).map_err(|error| {
@@ -181,14 +187,6 @@ impl State {
             self.looked = Some(now);
         }
         late
-    }
-}
-
-/// Whether weights were trained on what they will see.
-fn suits(trained_on: model::Region, region: Region) -> bool {
-    match region {
-        Region::Auto | Region::Faces | Region::Roi => trained_on == model::Region::Faces,
-        Region::Center | Region::Full => trained_on != model::Region::Faces,
     }
 }
 
@@ -242,15 +240,22 @@ impl ObjectImpl for SmileFilter {
             gst::info!(CAT, imp = self, "{settings:?}");
             set
         };
+        self.refused().remove(pspec.name());
         if let Err(error) = set {
-            gst::warning!(CAT, imp = self, "{}: {error}", pspec.name());
-            gst::element_imp_warning!(
-                self,
-                gst::LibraryError::Settings,
-                ("Property {}: {error}", pspec.name())
-            );
-        } else if let Some(network) = Network::of_property(pspec.name()) {
+            let words = format!("Property {}: {error}", pspec.name());
+            gst::warning!(CAT, imp = self, "{words}");
+            if self.obj().bus().is_some() {
+                gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{words}"));
+            } else {
+                self.refused().insert(pspec.name().into(), words);
+            }
+            return;
+        }
+        if let Some(network) = Network::of_property(pspec.name()) {
             self.load(network);
+        }
+        if let ("region", Some(swaps)) = (pspec.name(), self.swaps()) {
+            self.warn_where_unsuited(&swaps);
         }
     }
 
@@ -291,12 +296,16 @@ impl ElementImpl for SmileFilter {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = caps::template();
-            let template = |name, direction| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
+            let template = |name, direction, caps: &gst::Caps| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps)
                     .expect("name and caps are sound")
             };
-            vec![template("sink", gst::PadDirection::Sink), template("src", gst::PadDirection::Src)]
+            let mut taken = caps::template();
+            taken.merge(caps::refused());
+            vec![
+                template("sink", gst::PadDirection::Sink, &taken),
+                template("src", gst::PadDirection::Src, &caps::template()),
+            ]
         });
         &TEMPLATES
     }
@@ -342,9 +351,15 @@ impl BaseTransformImpl for SmileFilter {
         let other = if direction == gst::PadDirection::Sink {
             let mut caps_downstream = caps::add_overlay_feature(caps);
             caps_downstream.merge(caps.clone());
+            if caps::name_fields(caps) {
+                // As if they weren't refused: that has to come to light with the caps, and not as a failed link.
+                caps_downstream.merge(caps::template());
+            }
             caps_downstream
         } else {
-            caps::allow_plain(caps)
+            let mut caps_upstream = caps::allow_plain(caps);
+            caps_upstream.merge(caps::refused());
+            caps_upstream
         };
         Some(match filter {
             Some(filter) => filter.intersect_with_mode(&other, gst::CapsIntersectMode::First),
@@ -386,6 +401,13 @@ impl BaseTransformImpl for SmileFilter {
 
     fn sink_event(&self, event: gst::Event) -> bool {
         match event.view() {
+            // Before the base class finds that downstream can't have them, which it says in no words.
+            gst::EventView::Caps(event) => {
+                if let Err(error) = caps::check(event.caps()) {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                    return false;
+                }
+            }
             gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_) => self.state().forget(),
             gst::EventView::Eos(_) => self.finish(),
             _ => {}

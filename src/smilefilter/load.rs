@@ -5,9 +5,11 @@ use std::sync::{Arc, PoisonError};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::Region;
 use super::imp::{CAT, SmileFilter};
 use super::mailbox::Mailbox;
 use super::swap::{Network, Swaps};
+use crate::model;
 
 impl SmileFilter {
     /// Has a network loaded aside, for the next frame after that.
@@ -55,7 +57,11 @@ impl SmileFilter {
         match loaded {
             Ok(loaded) => {
                 gst::info!(CAT, imp = self, "Loaded the {network:?} network of {file:?}");
+                let wanted = swaps.is_wanted(network, number);
                 swaps.deliver(network, number, file, loaded);
+                if wanted && network == Network::Smile {
+                    self.warn_where_unsuited(swaps);
+                }
             }
             Err(error) if swaps.is_wanted(network, number) => {
                 self.go_back(network, &file, swaps.file(network));
@@ -67,6 +73,27 @@ impl SmileFilter {
             }
             Err(error) => gst::debug!(CAT, imp = self, "Not wanted any more: {error}"),
         }
+    }
+
+    /// Tells the user where the weights for smiles were trained on something else than what they see.
+    pub fn warn_where_unsuited(&self, swaps: &Swaps) {
+        let region = self.settings().frame.region;
+        let Some(trained_on) = swaps.trained_on().filter(|&trained_on| !suits(trained_on, region)) else {
+            return;
+        };
+        let (seen, remedy) = match trained_on {
+            model::Region::Faces => ("faces", "auto"),
+            model::Region::Center => ("the middle of whole pictures", "center"),
+            model::Region::Full => ("whole pictures", "full"),
+        };
+        let region = region.to_value();
+        let region = glib::EnumValue::from_value(&region).map_or("", |(_, value)| value.nick());
+        gst::element_imp_warning!(
+            self,
+            gst::ResourceError::Settings,
+            ("The weights for smiles were trained on {seen}, and region is {region}: expect more mistakes; set \
+                 region to {remedy}, or model-file to other weights")
+        );
     }
 
     /// Has the property of a file that can't be used name the one in use again, so that the element can
@@ -81,5 +108,13 @@ impl SmileFilter {
             *file = in_use;
         }
         self.obj().notify(network.property());
+    }
+}
+
+/// Whether weights were trained on what they will see.
+fn suits(trained_on: model::Region, region: Region) -> bool {
+    match region {
+        Region::Auto | Region::Faces | Region::Roi => trained_on == model::Region::Faces,
+        Region::Center | Region::Full => trained_on != model::Region::Faces,
     }
 }

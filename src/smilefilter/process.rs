@@ -458,6 +458,8 @@ mod tests {
         for mode in ["sync", "async"] {
             let (element, bus, mut harness) = started(mode);
             element.set_property_from_str("region", "center");
+            // The built-in weights were trained on faces.
+            assert!(bus.pop_filtered(&[gst::MessageType::Warning]).is_some());
             let swaps = element.imp().state().swaps.clone().unwrap();
             swaps.ask(Network::Smile);
             let (_, number) = swaps.next().unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::properties::Settings;
 use crate::analysis::locate::Locator;
-use crate::model::{Classifier, Detector, DeviceChoice, Result};
+use crate::model::{Classifier, Detector, DeviceChoice, Region, Result};
 
 /// Which of the networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct Swaps {
     places: Mutex<[Place; 2]>,
     /// Where the network for smiles runs, once that is settled.
     device: OnceLock<String>,
+    /// What the network for smiles was trained on, once there is one.
+    trained_on: Mutex<Option<Region>>,
 }
 
 #[derive(Default)]
@@ -97,6 +99,21 @@ impl Swaps {
         self.device.get()
     }
 
+    /// Takes down what the network that the element has started with was trained on.
+    pub fn started_on(&self, region: Region) {
+        // Another may have been delivered meanwhile.
+        self.trained().get_or_insert(region);
+    }
+
+    /// What the network for smiles was trained on that is in use or lies ready.
+    pub fn trained_on(&self) -> Option<Region> {
+        *self.trained()
+    }
+
+    fn trained(&self) -> MutexGuard<'_, Option<Region>> {
+        self.trained_on.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The file of the weights in use, empty for the built-in ones.
     pub fn file(&self, network: Network) -> String {
         self.places()[network as usize].file.clone()
@@ -126,6 +143,9 @@ impl Swaps {
     pub fn deliver(&self, network: Network, number: u64, file: String, loaded: Loaded) {
         let place = &mut self.places()[network as usize];
         if place.asked == number {
+            if let Loaded::Smile(classifier) = &loaded {
+                *self.trained() = Some(classifier.metadata().region);
+            }
             (place.loaded, place.file) = (Some(loaded), file);
         }
     }
