@@ -43,7 +43,7 @@ fn gst_launch_takes_every_property() {
     let properties = "device=cpu region=roi roi-type=face display=box+bar+fps updates=none mode=async \
                       min-face-size=0.2 max-faces=3 threshold=0.6 hysteresis=0.05 smoothing=0.5 \
                       inference-interval=2 detection-interval=4 smile-color=0xff00ff00 neutral-color=0x80ffffff \
-                      font-scale=1.5 attach-metas=false post-messages=false face-model-file=\"\"";
+                      font-scale=1.5 area=0.1,0.1,0.8,0.8 labels=No|Yes attach-metas=false post-messages=false face-model-file=\"\"";
     let line = |properties: &str| format!("videotestsrc num-buffers=2 ! smilefilter {properties} ! fakesink");
     succeed("gst-launch-1.0", &line(properties));
     for region in ["auto", "faces", "center", "full"] {
@@ -54,6 +54,22 @@ fn gst_launch_takes_every_property() {
     assert!(!failed.status.success());
     let text = String::from_utf8_lossy(&failed.stderr);
     assert_eq!(text.matches("ERROR: from element").count(), 1, "{text}");
+}
+
+#[test]
+fn gst_launch_shows_what_a_property_refuses() {
+    let refused = [("labels=no,yes", "instead of two"), ("area=0.5,0.5,0.6,0.6", "shares of the frame")];
+    for (property, words) in refused {
+        let line = format!("videotestsrc num-buffers=2 ! smilefilter region=center {property} ! fakesink");
+        let text = succeed("gst-launch-1.0", &line);
+        assert!(text.contains("WARNING: from element") && text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn gst_inspect_finds_the_element_in_its_version() {
+    // Without a version it asks for that of GStreamer itself, which plugins have that are released with it.
+    succeed("gst-inspect-1.0", "--exists --atleast-version=1.0.0 smilefilter");
 }
 
 #[test]
