@@ -96,8 +96,9 @@ launch() {
 # A device that is to end in one clear error with these words.
 fails_as() {
     if launch "device=$1" >"$target/log"; then fail "device=$1 works without such a GPU"; fi
-    [ "$(grep -c 'ERROR: from element' "$target/log")" = 1 ] && grep -q "device \"$1\".*$2" "$target/log" ||
+    if ! { [ "$(grep -c 'ERROR: from element' "$target/log")" = 1 ] && grep -q "device \"$1\".*$2" "$target/log"; }; then
         fail "device=$1 should fail with one clear error ($2): $(cat "$target/log")"
+    fi
     sed -n 's/^ERROR: from element [^ ]* //p' "$target/log"
 }
 
@@ -136,7 +137,9 @@ case $(uname -sm) in
 'Linux x86_64' | 'Linux aarch64') ;;
 *) fail "CUDA plugins are built on 64-bit Linux only, not on $(uname -sm)" ;;
 esac
-have "${CC:-cc}" && have ar && have readelf || fail "a C compiler and binutils are needed"
+if ! { have "${CC:-cc}" && have ar && have readelf; }; then
+    fail "a C compiler and binutils are needed"
+fi
 require_rust
 make_lazy_libraries
 build "$@"

@@ -6,10 +6,8 @@ cd "$(dirname "$0")/.."
 . pipelines/setup.sh
 
 has_display() { [ "$(uname)" = Darwin ] || [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; }
-has_camera() {
-    case $(uname) in Darwin) camera=avfvideosrc ;; *) camera=v4l2src ;; esac
-    gst-launch-1.0 -q "$camera" num-buffers=1 ! fakesink >/dev/null 2>&1
-}
+# A camera is there when a frame of it can be labelled: one whose video can't be used isn't.
+has_camera() { pipelines/program.sh smile-label --frames 1 camera none >/dev/null 2>&1; }
 
 offline() {
     step "Labelling the sample pictures"
@@ -22,6 +20,7 @@ offline() {
 require_rust
 install_missing
 build_plugin
+cargo build --release --locked --example smile-label
 if [ "${1:-}" != --offline ] && has_display && has_camera; then
     step "Your webcam, until you close the window or press Ctrl-C"
     exec pipelines/webcam.sh

@@ -4,6 +4,7 @@
     GST_PLUGIN_PATH=target/release pipelines/embed.py tests/data/astronaut.jpg
 """
 
+import pathlib
 import sys
 import warnings
 
@@ -24,29 +25,46 @@ def faces(structure):
     return [{name: array.get_nth(i).get_value(name) for name in names} for i in range(array.n_values)]
 
 
-def main():
+def main(path):
     Gst.init(None)
+    # A photograph's EXIF says which side is up. GStreamer 1.22 reads it only with this parser of plugins-bad,
+    # which it leaves out by default.
+    if parser := Gst.Registry.get().lookup_feature("jpegparse"):
+        parser.set_rank(Gst.Rank.PRIMARY + 1)
     pipeline = Gst.parse_launch(
-        "filesrc name=file ! decodebin ! videoconvert ! smilefilter updates=every-frame "
+        "uridecodebin name=source ! videoconvert ! videoflip video-direction=auto ! smilefilter updates=every-frame "
         "! videoconvert ! video/x-raw,format=RGB ! appsink name=sink max-buffers=4"
     )
-    pipeline.get_by_name("file").set_property("location", sys.argv[1])
+    # A name is a property: in the words above it could become a part of the pipeline. As a URI it can have any bytes.
+    pipeline.get_by_name("source").set_property("uri", path.absolute().as_uri())
     sink, bus = pipeline.get_by_name("sink"), pipeline.get_bus()
-    runs = pipeline.set_state(Gst.State.PLAYING) != Gst.StateChangeReturn.FAILURE
-    while runs and (sample := sink.pull_sample()):
-        shape = sample.get_caps().get_structure(0)
-        print(f"frame of {shape.get_value('width')}x{shape.get_value('height')}")
-        while message := bus.pop_filtered(Gst.MessageType.ELEMENT):
+    pipeline.set_state(Gst.State.PLAYING)
+    results, error = {}, None
+    while not error:
+        # Not pull_sample(), which waits for ever for a frame of something that has none.
+        sample = sink.try_pull_sample(Gst.SECOND // 10)
+        # A frame's results are posted before it goes on, so that they are here. Those of frames that still wait
+        # in the sink may be, too: the time tells whose they are.
+        while message := bus.pop_filtered(Gst.MessageType.ELEMENT | Gst.MessageType.ERROR):
             structure = message.get_structure()
-            if structure.get_name() == "smilefilter":
+            if message.type == Gst.MessageType.ERROR:
+                error = error or message.parse_error()
+            elif structure.get_name() == "smilefilter":
+                results.setdefault(structure.get_value("timestamp"), []).append(structure)
+        if sample:
+            shape, time = sample.get_caps().get_structure(0), sample.get_buffer().pts
+            print(f"frame of {shape.get_value('width')}x{shape.get_value('height')} at {time / Gst.SECOND:.3f}")
+            for structure in results.pop(time, []):
                 print(structure.get_value("event"), structure.get_value("identity"), faces(structure))
-    error = bus.pop_filtered(Gst.MessageType.ERROR)
+        elif sink.is_eos():
+            break
     pipeline.set_state(Gst.State.NULL)
     if error:
-        sys.exit(f"Error: {error.parse_error().gerror.message}")
+        # Names can have characters that a terminal obeys.
+        sys.exit(f"Error: {ascii(str(path))}: {error.gerror.message!r}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(f"Usage: {sys.argv[0]} PICTURE_OR_VIDEO")
-    main()
+    main(pathlib.Path(sys.argv[1]))

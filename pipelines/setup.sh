@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Sourced by demo.sh, build-cuda.sh and tests/run.sh: installs what a build and a run need, and builds the plugin.
+# Sourced by demo.sh, program.sh, build-cuda.sh and tests/run.sh: installs what a build and a run need, and builds the plugin.
 
 step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'Error: %s\n' "$*" >&2; exit 1; }
@@ -20,7 +20,7 @@ as_root() {
 is_complete() {
     have cc && have pkg-config && have gst-launch-1.0 && have gst-inspect-1.0 &&
         pkg-config --exists 'gstreamer-1.0 >= 1.22' gstreamer-video-1.0 gstreamer-check-1.0 &&
-        for element in videoconvert videoscale decodebin autovideosink jpegdec jpegenc pngenc matroskamux multifilesrc; do
+        for element in videoconvert videoscale decodebin autovideosink jpegdec jpegenc pngenc matroskamux multifilesrc jpegparse; do
             gst-inspect-1.0 --exists "$element" || return 1
         done
 }
@@ -48,25 +48,31 @@ install_missing() {
         return
     fi
     if have apt-get; then
-        install_with apt-get "build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-x gstreamer1.0-gl"
+        install_with apt-get "build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-x gstreamer1.0-gl"
     elif have dnf; then
-        install_with dnf "gcc gcc-c++ pkgconf-pkg-config gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-base-tools gstreamer1-plugins-good"
+        install_with dnf "gcc gcc-c++ pkgconf-pkg-config gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-base-tools gstreamer1-plugins-good gstreamer1-plugins-bad-free"
     elif have pacman; then
-        install_with pacman "gcc pkgconf gstreamer gst-plugins-base gst-plugins-good"
+        install_with pacman "gcc pkgconf gstreamer gst-plugins-base gst-plugins-good gst-plugins-bad"
     elif have brew; then
         install_with brew "pkgconf gstreamer"
     else
-        fail "no apt-get, dnf, pacman or brew here; please install a C compiler, pkg-config and GStreamer 1.22 or newer with its base and good plugins and development files"
+        fail "no apt-get, dnf, pacman or brew here; please install a C compiler, pkg-config and GStreamer 1.22 or newer with its base, good and bad plugins and development files"
     fi
     is_complete || fail "something is still missing; GStreamer has to be 1.22 or newer (it is $(pkg-config --modversion gstreamer-1.0 2>&1))"
 }
 
 # Rust is yours to install: it comes in many ways, and its installer asks questions.
-require_rust() {
-    if ! have cargo && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
-        PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+find_cargo() {
+    # Services have no HOME.
+    bin=${CARGO_HOME:-${HOME:-/nowhere}/.cargo}/bin
+    if ! have cargo && [ -x "$bin/cargo" ]; then
+        PATH="$bin:$PATH"
     fi
     have cargo || fail "Rust is missing. Install it with rustup (https://rustup.rs), open a new terminal and start again."
+}
+
+require_rust() {
+    find_cargo
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     found=$(rustc --version | sed 's/^rustc \([0-9.]*\).*/\1/')
     [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||

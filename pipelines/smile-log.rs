@@ -7,60 +7,68 @@
 //! cargo run --release --example smile-log -- --timeline holiday.jsonl > holiday.svg
 //! ```
 
-use std::collections::BTreeMap;
-use std::io::Write;
+mod common;
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::process::ExitCode;
+
+use common::input::{Input, link_video};
+use common::play::Play;
+use common::{Error, Usage, add, make, shown, smilefilter};
 use gst::prelude::*;
 use gstsmile::smilefilter::{Event, Results};
 use serde_json::{Value, json};
 
-type Error = Box<dyn std::error::Error>;
+const HELP: &str = "\
+Writes a line of JSON for each face that comes or goes and each smile that starts or ends.
 
-fn main() -> Result<(), Error> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--timeline", file] => {
-            println!("{}", timeline(&std::fs::read_to_string(file)?)?);
-            Ok(())
+  smile-log [--frames] INPUT [NAME=VALUE ...]
+  smile-log --timeline LOG
+
+INPUT is a file, a URI, or camera (the webcam, or what SMILE_CAMERA names in the words of gst-launch-1.0); NAME=VALUE are
+properties of smilefilter. --frames adds a line for each frame. --timeline draws such lines, as SVG.";
+
+fn main() -> ExitCode {
+    common::main(HELP, run)
+}
+
+fn run(arguments: Vec<OsString>) -> Result<(), Error> {
+    match &arguments[..] {
+        [option, file] if option == "--timeline" => {
+            let name = shown(file);
+            let lines = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+            let picture = timeline(&lines).map_err(|error| format!("{name}, {error}"))?;
+            writeln!(std::io::stdout(), "{picture}")
+                .map_err(|error| format!("the picture can't be written: {error}").into())
         }
-        ["--frames", video] => log(video, "every-frame"),
-        [video] if !video.starts_with('-') => log(video, "on-change"),
-        _ => Err("usage: smile-log [--frames] FILE|URI|camera, or smile-log --timeline LOG.jsonl".into()),
+        [option, video, properties @ ..] if option == "--frames" => log(video, "every-frame", properties),
+        [video, properties @ ..] if !video.to_string_lossy().starts_with('-') => {
+            log(video, "on-change", properties)
+        }
+        _ => Err(Usage("an INPUT is needed, or --timeline and a LOG".into()).into()),
     }
 }
 
 /// Plays a video as fast as it can be looked at, and writes a line for each message.
-fn log(video: &str, updates: &str) -> Result<(), Error> {
-    gst::init()?;
-    gstsmile::plugin_register_static()?;
-    let source = match video {
-        "camera" if cfg!(target_os = "macos") => "avfvideosrc".into(),
-        "camera" => "v4l2src".into(),
-        uri if uri.contains("://") => format!("uridecodebin uri=\"{uri}\""),
-        file => format!("filesrc location=\"{file}\" ! decodebin"),
-    };
-    let pipeline = gst::parse::launch(&format!(
-        "{source} ! videoconvert ! smilefilter display=0 updates={updates} ! fakesink"
-    ))?;
-    // What goes wrong here is told by the bus, in better words.
-    let _ = pipeline.set_state(gst::State::Playing);
+fn log(video: &OsStr, updates: &str, properties: &[OsString]) -> Result<(), Error> {
+    let input = Input::new(video)?;
+    let smile = smilefilter(properties)?;
+    smile.set_property_from_str("display", "0");
+    smile.set_property_from_str("updates", updates);
+    let pipeline = gst::Pipeline::new();
+    let [convert, flip] = input.upright()?;
+    add(&pipeline, &[convert.clone(), flip, smile, make("fakesink")?])?;
+    link_video(&input.add_to(&pipeline)?, &convert, |_| {})?;
     let mut output = std::io::stdout().lock();
-    for message in pipeline.bus().expect("pipelines have one").iter_timed(gst::ClockTime::NONE) {
-        match message.view() {
-            gst::MessageView::Element(element) => {
-                if let Some(Ok(results)) = element.structure().map(Results::try_from) {
-                    writeln!(output, "{}", line(&results))?;
-                }
-            }
-            gst::MessageView::Error(error) => {
-                return Err(format!("{} {}", error.error(), error.debug().unwrap_or_default()).into());
-            }
-            gst::MessageView::Eos(_) => break,
-            _ => {}
+    Play { pipeline: &pipeline, name: Some(&input.name()), is_live: input.is_live() }.run(|structure| {
+        if let Ok(results) = Results::try_from(structure) {
+            writeln!(output, "{}", line(&results))
+                .map_err(|error| format!("the log can't be written: {error}"))?;
         }
-    }
-    pipeline.set_state(gst::State::Null)?;
-    Ok(())
+        Ok(())
+    })
 }
 
 fn line(results: &Results) -> Value {
@@ -89,8 +97,8 @@ struct Row {
 fn timeline(log: &str) -> Result<String, Error> {
     let mut rows = BTreeMap::<u64, Row>::new();
     let (mut open, mut end) = (BTreeMap::<(u64, bool), f64>::new(), 0.0f64);
-    for text in log.lines() {
-        let line: Value = serde_json::from_str(text)?;
+    for (number, text) in (1..).zip(log.lines()) {
+        let line: Value = serde_json::from_str(text).map_err(|error| format!("line {number}: {error}"))?;
         let (Some(time), Some(event), Some(id)) =
             (line["time"].as_f64(), line["event"].as_str(), line["identity"].as_u64())
         else {
@@ -103,7 +111,7 @@ fn timeline(log: &str) -> Result<String, Error> {
                 if smile { &mut row.smiles } else { &mut row.there }.push([from, time]);
             }
         };
-        match event.parse()? {
+        match event.parse().map_err(|_| format!("line {number}: there is no event \"{event}\""))? {
             Event::FaceLost => [true, false].into_iter().for_each(|smile| close(id, smile)),
             Event::SmileEnded => close(id, true),
             Event::FaceAppeared => drop(open.insert((id, false), time)),

@@ -30,8 +30,5 @@ fi
     echo "Error: ${camera:-a webcam} is not there; CAMERA=/dev/videoN names one" >&2
     exit 1
 }
-GST_PLUGIN_PATH="${GST_PLUGIN_PATH:-$(dirname "$0")/../target/release}"
-export GST_PLUGIN_PATH
-
 echo "The camera is $device, with the pictures of $camera, until you press Ctrl-C"
-gst-launch-1.0 -q v4l2src device="$camera" ! videoconvert ! smilefilter mode=async "$@" ! videoconvert ! video/x-raw,format=YUY2 ! v4l2sink device="$device" sync=false
+exec "$(dirname -- "$0")/program.sh" smile-label "$camera" "$device" "$@"

@@ -1,13 +1,21 @@
 //! The programs in pipelines/, run as a reader would run them.
 
+mod camera;
+#[path = "../common/mod.rs"]
 mod common;
+mod files;
+mod names;
+mod scripts;
+mod upright;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use common::{command, run};
 
 const ASTRONAUT: &str = "tests/data/astronaut.jpg";
+const ASTRONAUT_FILM: &str = "multifilesrc location=tests/data/astronaut.jpg loop=true num-buffers=45 \
+     caps=image/jpeg,framerate=30/1 ! jpegdec ! videoconvert";
 
 /// A program among the examples, which cargo builds with the tests.
 fn example(name: &str) -> String {
@@ -25,18 +33,45 @@ fn text(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What a program says of an error, which it has to end with.
+#[track_caller]
+fn failure(output: Output) -> String {
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    // A code: no signal has ended it, and no panic.
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{:?} {told}", output.status);
+    for words in ["panicked", "refcounting", "CRITICAL", "WARNING"] {
+        assert!(!told.contains(words), "{told}");
+    }
+    told
+}
+
+/// Runs a line of `gst-launch-1.0` to its end.
+#[track_caller]
+fn launch(line: &str) {
+    text(run("gst-launch-1.0", &format!("-q {line}")));
+}
+
 /// A film of the astronaut, a second and a half long.
 fn film(folder: &Path) -> PathBuf {
     let film = folder.join("film.mkv");
-    text(run(
-        "gst-launch-1.0",
-        &format!(
-            "-q multifilesrc location={ASTRONAUT} loop=true num-buffers=45 caps=image/jpeg,framerate=30/1 \
-             ! jpegdec ! videoconvert ! jpegenc ! matroskamux ! filesink location={}",
-            film.display()
-        ),
-    ));
+    launch(&format!("{ASTRONAUT_FILM} ! jpegenc ! matroskamux ! filesink location={}", film.display()));
     film
+}
+
+/// The command of an example, in a folder.
+fn program(name: &str, folder: &Path) -> Command {
+    let mut command = command(&example(name));
+    command.current_dir(folder);
+    command
+}
+
+/// The names in a folder, in order; those of files that weren't finished, too.
+fn names(folder: &Path) -> Vec<String> {
+    let name =
+        |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().into_owned();
+    let mut names: Vec<String> = folder.read_dir().unwrap().map(name).collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -94,50 +129,65 @@ fn smile_shutter_takes_one_picture_of_a_smile_and_none_of_a_grey_wall() {
     assert_eq!(take("wall-%d.jpg", wall), 0);
 }
 
-#[test]
-fn embed_py_has_frames_and_results() {
+/// Python with GStreamer, or a word on why a test is left out.
+fn python() -> Option<&'static str> {
     let python = "/usr/bin/python3";
     let has_gi = "import gi; gi.require_version('GstApp', '1.0')";
-    if !command(python).args(["-c", has_gi]).output().is_ok_and(|output| output.status.success()) {
-        println!("{python} has no PyGObject with GStreamer (python3-gi): the test of embed.py is left out.");
-        return;
+    if command(python).args(["-c", has_gi]).output().is_ok_and(|output| output.status.success()) {
+        return Some(python);
     }
+    println!("{python} has no PyGObject with GStreamer (python3-gi): the test of embed.py is left out.");
+    None
+}
+
+#[test]
+fn embed_py_has_frames_and_their_results() {
+    let Some(python) = python() else { return };
     let told = text(run(python, &format!("pipelines/embed.py {ASTRONAUT}")));
     assert!(told.contains("frame of 256x256"), "{told}");
     assert!(told.contains("update 0 [{'id': 1") && told.contains("'smiling': True"), "{told}");
-    assert!(!run(python, "pipelines/embed.py /no/such/file").status.success());
-}
-
-#[cfg(unix)]
-#[test]
-fn stream_labels_a_film_for_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    let (film, labelled) = (film(folder.path()), folder.path().join("labelled.mkv"));
-    text(run("pipelines/stream.sh", &format!("{} {}", film.display(), labelled.display())));
-    assert!(labelled.metadata().unwrap().len() > 10_000);
-    assert!(!run("pipelines/stream.sh", "").status.success());
+    let told = text(run(python, &format!("pipelines/embed.py {}", film(folder.path()).display())));
+    let frames: Vec<&str> = told.split("frame of 256x256").skip(1).collect();
+    assert_eq!(frames.len(), 45, "{told}");
+    for frame in frames {
+        assert_eq!(frame.matches("update 0 ").count(), 1, "{told}");
+    }
 }
 
 #[cfg(unix)]
 #[test]
-fn wall_shows_sixteen_streams() {
+fn embed_py_ends_where_there_is_no_frame() {
+    let Some(python) = python() else { return };
+    for (file, words) in [("README.md", "text file"), ("/no/such/file", "/no/such/file")] {
+        let told = failure(run("timeout", &format!("60 {python} pipelines/embed.py {file}")));
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
+fn smile_wall_shows_sixteen_streams() {
     let folder = tempfile::tempdir().unwrap();
     let film = film(folder.path());
-    let shown = |arguments: &[&str], frames: &str| {
-        let picture = folder.path().join("wall.png");
-        let output = command("pipelines/wall.sh")
-            .args(arguments)
-            .env("WALL_FRAMES", frames)
-            .env("WALL_SINK", format!("pngenc snapshot=true ! filesink location={}", picture.display()))
-            .output()
-            .unwrap();
-        text(output);
-        let bytes = std::fs::read(picture).unwrap();
-        // A PNG's width and height.
-        [16, 20].map(|at| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()))
+    let shown = |arguments: &[&str]| {
+        let mut wall = program("smile-wall", folder.path());
+        text(
+            wall.args(["--sink", "pngenc snapshot=true ! filesink location=wall.png"])
+                .args(arguments)
+                .output()
+                .unwrap(),
+        );
+        image::open(folder.path().join("wall.png")).unwrap().into_rgb8()
     };
-    assert_eq!(shown(&[], "5"), [1280, 960]);
-    assert_eq!(shown(&[film.to_str().unwrap()], "5"), [1280, 960]);
+    assert_eq!(shown(&[]).dimensions(), (1280, 960));
+    let wall = shown(&[film.to_str().unwrap()]);
+    assert_eq!(wall.dimensions(), (1280, 960));
+    // The film is in each place, the last included.
+    for place in 0..16u32 {
+        assert_ne!(wall.get_pixel(place % 4 * 320 + 160, place / 4 * 240 + 120).0, [0, 0, 0]);
+    }
+    let told = failure(program("smile-wall", folder.path()).arg("nope.mkv").output().unwrap());
+    assert!(told.contains("nope.mkv"), "{told}");
 }
 
 #[cfg(unix)]
