@@ -268,7 +268,10 @@ fn label(input: &Input, target: Target, properties: &[OsString], frames: Option<
         }
     })?;
     let labelled = count(&pipeline, &smile, frames);
-    let played = Play { pipeline: &pipeline, name: Some(&input.name()), is_live }.run(|_| Ok(()));
+    // Only of a file that isn't whole nothing may be left.
+    let is_ended_well = is_live || !matches!(target, Target::File(..));
+    let played =
+        Play { pipeline: &pipeline, name: Some(&input.name()), is_live: is_ended_well }.run(|_| Ok(()));
     let is_labelled = labelled.load(Ordering::Relaxed) > 0;
     if let Err(error) = played {
         let is_whole = error.downcast_ref::<Stopped>().is_some_and(|stopped| stopped.is_whole);

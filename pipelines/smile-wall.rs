@@ -65,8 +65,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Error> {
             None => error,
         })?;
     }
-    let is_live = inputs.is_empty() || inputs.iter().any(Input::is_live);
-    Play { pipeline: &pipeline, name: None, is_live }.run(|_| Ok(()))
+    Play { pipeline: &pipeline, name: None, is_live: true }.run(|_| Ok(()))
 }
 
 /// Leads an input, or a test picture, to its place.

@@ -95,8 +95,25 @@ impl Input {
         let flip = make("videoflip")?;
         let direction = self.as_file().map_or(Ok("auto"), photograph_direction)?;
         flip.set_property_from_str("video-direction", direction);
+        say_upright(&flip);
         Ok([make("videoconvert")?, flip])
     }
+}
+
+/// Has the tag say what is true after turning. GStreamer 1.22 leaves it as it was, so that whoever heeds it downstream,
+/// or in a file, would turn the video again.
+fn say_upright(flip: &gst::Element) {
+    let pad = flip.static_pad("src").expect("filters have one");
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::EventView::Tag(event)) = info.event().map(|event| event.view())
+            && event.tag().get::<gst::tags::ImageOrientation>().is_some()
+        {
+            let mut tags = event.tag_owned();
+            tags.make_mut().add::<gst::tags::ImageOrientation>(&"rotate-0", gst::TagMergeMode::ReplaceAll);
+            info.data = Some(gst::PadProbeData::Event(gst::event::Tag::new(tags)));
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// A source of any caps, in the camera's best mode, decoded.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::{Error, shown};
+use super::{Error, say, shown};
 
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
@@ -98,6 +98,10 @@ impl Play<'_> {
                     let is_whole =
                         self.is_live && bus.timed_pop_filtered(patience, &[gst::MessageType::Eos]).is_some();
                     return Err(Stopped { text, is_whole }.into());
+                }
+                gst::MessageView::Warning(warning) => {
+                    progress.clear();
+                    say(format!("Warning: {}: {}", self.name(), warning.error()));
                 }
                 gst::MessageView::Latency(_) => drop(self.pipeline.recalculate_latency()),
                 gst::MessageView::Application(_) => self.end(&mut ending),

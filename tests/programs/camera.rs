@@ -2,14 +2,11 @@
 
 use super::*;
 
-#[path = "../../pipelines/common/camera.rs"]
-mod modes;
-
 #[test]
 fn a_mode_is_fast_before_it_is_large_and_raw() {
     common::init();
     let best = |offered: &str| {
-        let mode = modes::best_mode(&offered.parse::<gst::Caps>().unwrap())?;
+        let mode = shared::camera::best_mode(&offered.parse::<gst::Caps>().unwrap())?;
         Some(mode.to_string().replace("(int)", "").replace("(fraction)", ""))
     };
     // As webcams have them: raw video at full speed is small.

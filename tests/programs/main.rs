@@ -6,6 +6,8 @@ mod common;
 mod files;
 mod names;
 mod scripts;
+#[path = "../../pipelines/common/mod.rs"]
+mod shared;
 mod upright;
 
 use std::path::{Path, PathBuf};

@@ -147,3 +147,30 @@ fn videos_are_turned_as_their_track_says() {
         assert!(sum as f64 / (wall.len() as f64) < 6.0, "{}", sum as f64 / wall.len() as f64);
     }
 }
+
+#[test]
+fn what_was_turned_says_that_it_is_upright() {
+    use gst::prelude::*;
+    common::init();
+    let pipeline = gst::Pipeline::new();
+    let make = |name: &str| gst::ElementFactory::make(name).build().unwrap();
+    let (source, inject, sink) = (make("videotestsrc"), make("taginject"), make("fakesink"));
+    source.set_property("num-buffers", 2);
+    inject.set_property("tags", "image-orientation=rotate-90");
+    let [convert, flip] = shared::input::Input::new("camera".as_ref()).unwrap().upright().unwrap();
+    shared::add(&pipeline, &[source, inject, convert, flip, sink.clone()]).unwrap();
+    let (sender, told) = std::sync::mpsc::channel();
+    sink.static_pad("sink").unwrap().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Tag(event)) = info.event().map(|event| event.view())
+            && let Some(orientation) = event.tag().get::<gst::tags::ImageOrientation>()
+        {
+            sender.send(orientation.get().to_string()).unwrap();
+        }
+        gst::PadProbeReturn::Ok
+    });
+    shared::play::Play { pipeline: &pipeline, name: Some("the test"), is_live: false }
+        .run(|_| Ok(()))
+        .unwrap();
+    let told: Vec<String> = told.try_iter().collect();
+    assert!(!told.is_empty() && told.iter().all(|told| told == "rotate-0"), "{told:?}");
+}
