@@ -16,6 +16,14 @@ pub struct Architecture {
     pub blocks: Vec<Block>,
 }
 
+/// What a network may have of numbers that are learnt, its normalisations included: as many as the largest that
+/// smile-train makes, `--preset face --filters 1024`, and some more. 256 MiB in a file.
+pub(super) const MOST_PARAMETERS: u64 = 1 << 26;
+
+/// What one picture of the architecture's own size may cost, in multiplications: as above. It is about a second of
+/// a core's time; a small foreign file must not be able to ask for hours.
+const MOST_MULTIPLICATIONS: u64 = 1 << 36;
+
 /// One step of an [`Architecture`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -110,8 +118,8 @@ impl Architecture {
     /// The shape before each block, and after the last.
     ///
     /// # Errors
-    /// [`Error::Architecture`] where blocks don't fit together. Sizes are bounded, so that a foreign
-    /// file can't ask for all memory.
+    /// [`Error::Architecture`] where blocks don't fit together, or the network is too large. Sizes are bounded, so
+    /// that a foreign file can't ask for all memory, nor for more time than anybody has.
     pub fn shapes(&self) -> Result<Vec<Shape>> {
         let [channels, height, width] = self.input;
         if !matches!(channels, 1 | 3) || !(8..=512).contains(&height) || !(8..=512).contains(&width) {
@@ -134,7 +142,21 @@ impl Architecture {
             |pair: &[Block]| matches!(pair, [Block::Head { .. }, Block::Conv { norm: true, .. }]);
         match self.blocks.windows(2).position(norm_after_head) {
             Some(index) => Err(Error::Architecture(format!("block {} normalises after a head", index + 1))),
-            None => Ok(shapes),
+            None => self.check_cost(&shapes).map(|()| shapes),
+        }
+    }
+
+    fn check_cost(&self, shapes: &[Shape]) -> Result<()> {
+        let costs = self.blocks.iter().zip(shapes).map(|(block, input)| block.cost(*input));
+        let [parameters, multiplications] = costs
+            .fold([0; 2], |sum: [u64; 2], cost| [0, 1].map(|index| sum[index].saturating_add(cost[index])));
+        let bounds = [
+            ("parameters", parameters, MOST_PARAMETERS),
+            ("multiplications a picture", multiplications, MOST_MULTIPLICATIONS),
+        ];
+        match bounds.into_iter().find(|(_, count, most)| count > most) {
+            Some((what, count, most)) => Err(Error::Architecture(format!("{count} {what}, at most {most}"))),
+            None => Ok(()),
         }
     }
 
@@ -220,6 +242,26 @@ impl Block {
             (block, shape) => Err(format!("{block:?} can't take {shape:?}")),
         }
     }
+
+    /// Parameters and multiplications, of a block that takes `input`.
+    fn cost(&self, input: Shape) -> [u64; 2] {
+        let ([weights, others], places) = match (*self, input) {
+            (
+                Self::Conv { filters, kernel, stride, norm, .. },
+                Shape::Picture { channels, height, width },
+            ) => {
+                let norm = if norm { 4 * channels } else { 0 };
+                let places = height.div_ceil(stride) * width.div_ceil(stride);
+                ([filters * channels * kernel * kernel, filters + norm], places)
+            }
+            (Self::Head { filters }, Shape::Picture { channels, height, width }) => {
+                ([filters * channels, filters], height * width)
+            }
+            (Self::Dense { units, .. }, Shape::Row(inputs)) => ([units.saturating_mul(inputs), units], 1),
+            _ => ([0; 2], 0),
+        };
+        [weights.saturating_add(others) as u64, (weights as u64).saturating_mul(places as u64)]
+    }
 }
 
 #[cfg(test)]
@@ -241,6 +283,37 @@ mod tests {
         let message = architecture.shapes().unwrap_err().to_string();
         assert!(message.contains("block 3"), "{message}");
         assert!(Architecture::paper(7, 32, 128).shapes().is_err());
+    }
+
+    #[test]
+    fn networks_are_as_large_as_smile_train_makes_them_and_no_larger() {
+        let widest = [
+            Architecture::face(160, [1024; 4]),
+            Architecture::paper(4, 1024, 128),
+            Architecture { blocks: wide(&Architecture::smile()), ..Architecture::smile() },
+        ];
+        for architecture in widest {
+            architecture.shapes().unwrap();
+        }
+        let conv =
+            |kernel| Block::Conv { filters: 256, kernel, stride: 1, norm: false, relu: true, pool: false };
+        let slow = Architecture { input: [3, 512, 512], blocks: vec![conv(3); 3] };
+        let message = slow.shapes().unwrap_err().to_string();
+        assert!(message.contains("multiplications a picture, at most"), "{message}");
+        let dense = Block::Dense { units: 4096, relu: false };
+        let large = Architecture { input: [3, 512, 512], blocks: vec![conv(1), Block::Flatten, dense] };
+        let message = large.shapes().unwrap_err().to_string();
+        assert!(message.contains("parameters, at most"), "{message}");
+    }
+
+    fn wide(architecture: &Architecture) -> Vec<Block> {
+        let widen = |block: &Block| match *block {
+            Block::Conv { kernel, stride, norm, relu, pool, .. } => {
+                Block::Conv { filters: 1024, kernel, stride, norm, relu, pool }
+            }
+            other => other,
+        };
+        architecture.blocks.iter().map(widen).collect()
     }
 
     #[test]

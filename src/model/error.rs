@@ -11,6 +11,11 @@ pub enum Error {
         "{name} is not a weights file of smile-train: {reason}; make one with `smile-train` or leave the name empty for the built-in weights"
     )]
     Weights { name: String, reason: String },
+    /// Of the other kind than is wanted; both in words such as "smiles".
+    #[error(
+        "{name} holds weights for {holds}, not for {wanted}; give a file with weights for {wanted}, or leave the name empty for the built-in ones"
+    )]
+    Kind { name: String, holds: &'static str, wanted: &'static str },
     #[error("network description: {0}")]
     Architecture(String),
     #[error("device \"{name}\": {reason}")]
@@ -28,6 +33,17 @@ impl Error {
                 Self::Weights { name: name.into(), reason: error.to_string() }
             }
             other => other,
+        }
+    }
+
+    /// The same for another who waited for the same file, where it couldn't be read.
+    pub(super) fn for_another(&self) -> Option<Self> {
+        match self {
+            Self::Read { path, source } => {
+                let source = std::io::Error::new(source.kind(), source.to_string());
+                Some(Self::Read { path: path.clone(), source })
+            }
+            _ => None,
         }
     }
 }

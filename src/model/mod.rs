@@ -6,6 +6,7 @@ mod detector;
 mod device;
 mod engine;
 mod error;
+mod file;
 mod folded;
 #[cfg(feature = "cuda")]
 mod graphs;

@@ -7,14 +7,24 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::architecture::Architecture;
+use super::architecture::{Architecture, MOST_PARAMETERS};
 use super::error::{Error, Result};
+use super::file;
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/smile.safetensors");
 static EMBEDDED_FACE: &[u8] = include_bytes!("../../models/face.safetensors");
+
+/// What may stand before the tensors, in bytes: their names and shapes and what the file says of itself. Files of
+/// `smile-train` have some thousand; the memory that JSON takes is many times its length.
+const MOST_HEADER: u64 = 4 << 20;
+
+/// A weights file has no more bytes than this: those of the largest network that an [`Architecture`] may
+/// describe.
+const MOST_BYTES: u64 = MOST_HEADER + 4 * MOST_PARAMETERS;
 
 /// Which part of a picture a network was trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +42,8 @@ pub enum Region {
 pub trait Describe: Clone + Serialize + DeserializeOwned {
     /// Name and version of the format, stored under the key `format`.
     const FORMAT: &str;
+    /// What the network is for, in words that follow "weights for".
+    const FOR: &str;
 
     /// What is wrong with the values, if anything.
     fn check(&self) -> std::result::Result<(), String>;
@@ -80,6 +92,7 @@ impl Metadata {
 
 impl Describe for Metadata {
     const FORMAT: &str = "smilefilter-1";
+    const FOR: &str = "smiles";
 
     fn check(&self) -> std::result::Result<(), String> {
         self.architecture.check_classifier().map_err(|e| e.to_string())?;
@@ -128,6 +141,7 @@ impl FaceMetadata {
 
 impl Describe for FaceMetadata {
     const FORMAT: &str = "smilefilter-face-1";
+    const FOR: &str = "finding faces";
 
     fn check(&self) -> std::result::Result<(), String> {
         self.architecture.face_strides().map_err(|e| e.to_string())?;
@@ -178,25 +192,36 @@ impl FaceWeights {
 }
 
 impl<M: Describe> Weights<M> {
-    /// Reads a weights file.
+    /// Reads a weights file: a plain file of at most as many bytes as the largest network has. Gives up where
+    /// the file system doesn't answer for ten seconds.
     ///
     /// # Errors
-    /// [`Error::Read`] where the file can't be read, [`Error::Weights`] where its content is not
-    /// that of a complete weights file.
+    /// [`Error::Read`] where the file can't be read, [`Error::Kind`] where it holds weights of the other kind,
+    /// [`Error::Weights`] where its content is not that of a complete weights file.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let bytes = file::read(path, MOST_BYTES, |start| check_header(start).is_ok())?;
         Self::from_bytes(&bytes, &path.display().to_string())
     }
 
     /// Takes weights from memory; `name` stands in error messages.
+    ///
+    /// # Errors
+    /// As [`Weights::read`], but for [`Error::Read`].
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
-        Self::parse(bytes).map_err(|reason| Error::Weights { name: name.into(), reason })
+        let broken = |reason| Error::Weights { name: name.into(), reason };
+        check_header(bytes).map_err(broken)?;
+        let (text, tensors) = open(bytes, METADATA_KEY).map_err(broken)?;
+        let text = serde_json::from_str(&text).map_err(|error| broken(format!("metadata: {error}")))?;
+        if let Some(holds) = purpose(&text).filter(|holds| *holds != M::FOR) {
+            return Err(Error::Kind { name: name.into(), holds, wanted: M::FOR });
+        }
+        let metadata = parse_metadata(text).map_err(broken)?;
+        Self::new(metadata, &tensors).map_err(broken)
     }
 
-    fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let (metadata, tensors) = from_safetensors(bytes, METADATA_KEY)?;
-        let metadata: M = parse_metadata(&metadata)?;
+    fn new(metadata: M, tensors: &SafeTensors) -> std::result::Result<Self, String> {
         metadata.check()?;
+        let tensors = copies(tensors)?;
         for (name, tensor) in &tensors {
             // Kernels that take the larger of two values would hide what is not a number.
             let values = tensor.flatten_all().and_then(|values| values.to_vec1::<f32>());
@@ -243,12 +268,29 @@ fn print_metadata<M: Describe>(metadata: &M) -> String {
     value.to_string()
 }
 
-fn parse_metadata<M: Describe>(text: &str) -> std::result::Result<M, String> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("metadata: {e}"))?;
+/// What weights with this metadata are for, where that is known.
+fn purpose(metadata: &serde_json::Value) -> Option<&'static str> {
+    let purposes = [(Metadata::FORMAT, Metadata::FOR), (FaceMetadata::FORMAT, FaceMetadata::FOR)];
+    purposes.into_iter().find(|(format, _)| metadata["format"] == *format).map(|(_, purpose)| purpose)
+}
+
+fn parse_metadata<M: Describe>(value: serde_json::Value) -> std::result::Result<M, String> {
     if value["format"] != M::FORMAT {
         return Err(format!("its format is {}, not {:?}", value["format"], M::FORMAT));
     }
     serde_json::from_value(value).map_err(|e| format!("metadata: {e}"))
+}
+
+/// Looks at the first bytes of a file, eight of which are its header's length.
+fn check_header(start: &[u8]) -> std::result::Result<(), String> {
+    let no_header = || "it is no whole safetensors file (it begins with no header)".to_string();
+    let (len, header) = start.split_first_chunk::<8>().ok_or_else(no_header)?;
+    let len = u64::from_le_bytes(*len);
+    match header.first() {
+        Some(b'{') if len <= MOST_HEADER => Ok(()),
+        Some(b'{') => Err(format!("its header would have {len} bytes, at most {MOST_HEADER} are read")),
+        _ => Err(no_header()),
+    }
 }
 
 /// Named tensors with one text beside them, as safetensors.
@@ -267,20 +309,30 @@ pub(crate) fn from_safetensors(
     bytes: &[u8],
     key: &str,
 ) -> std::result::Result<(String, HashMap<String, Tensor>), String> {
+    let (text, tensors) = open(bytes, key)?;
+    Ok((text, copies(&tensors)?))
+}
+
+/// The text under `key`, and the tensors where they lie. The library has looked whether each has as many bytes
+/// as its shape asks for, and whether they are all of the file.
+fn open<'a>(bytes: &'a [u8], key: &str) -> std::result::Result<(String, SafeTensors<'a>), String> {
     let broken = |error| format!("it is no whole safetensors file ({error})");
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let text = header.metadata().as_ref().and_then(|fields| fields.get(key));
     let text = text.ok_or_else(|| format!("its metadata has no `{key}`"))?.clone();
-    let mut tensors = HashMap::new();
-    for (name, view) in SafeTensors::deserialize(bytes).map_err(broken)?.tensors() {
+    Ok((text, SafeTensors::deserialize(bytes).map_err(broken)?))
+}
+
+fn copies(tensors: &SafeTensors) -> std::result::Result<HashMap<String, Tensor>, String> {
+    let copy = |(name, view): (String, TensorView)| {
         if view.dtype() != safetensors::Dtype::F32 {
             return Err(format!("tensor {name} is {:?}, not F32", view.dtype()));
         }
         let tensor = Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), &Device::Cpu)
             .map_err(|error| format!("tensor {name}: {error}"))?;
-        tensors.insert(name, tensor);
-    }
-    Ok((text, tensors))
+        Ok((name, tensor))
+    };
+    tensors.tensors().into_iter().map(copy).collect()
 }
 
 /// A tensor as the safetensors crate wants to see it.
@@ -354,7 +406,22 @@ mod tests {
     fn weights_of_one_kind_are_not_taken_for_the_other() {
         let bytes = weights().to_bytes().unwrap();
         let refused = FaceWeights::from_bytes(&bytes, "test").unwrap_err().to_string();
-        assert!(refused.contains("\"smilefilter-1\", not \"smilefilter-face-1\""), "{refused}");
+        assert!(refused.contains("holds weights for smiles, not for finding faces"), "{refused}");
+        let mut foreign = bytes.clone();
+        let at = bytes.windows(13).position(|window| window == b"smilefilter-1").unwrap();
+        foreign[at..at + 13].copy_from_slice(b"smilefilter-9");
+        let refused = FaceWeights::from_bytes(&foreign, "test").unwrap_err().to_string();
+        assert!(refused.contains("\"smilefilter-9\", not \"smilefilter-face-1\""), "{refused}");
+    }
+
+    #[test]
+    fn a_header_has_a_length_that_can_be_read() {
+        let mut bytes = weights().to_bytes().unwrap();
+        for len in [MOST_HEADER + 1, 90_000_000, u64::MAX] {
+            bytes[..8].copy_from_slice(&len.to_le_bytes());
+            let refused = Weights::<Metadata>::from_bytes(&bytes, "test").unwrap_err().to_string();
+            assert!(refused.contains(&format!("header would have {len} bytes")), "{refused}");
+        }
     }
 
     #[test]

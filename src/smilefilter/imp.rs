@@ -13,7 +13,7 @@ use super::mailbox::Mailbox;
 use super::process::{Engine, Snapshot, Streaming, clock_time};
 use super::properties::{self, Settings};
 use super::stats::{Rate, Stats};
-use super::swap::{Network, Swaps};
+use super::swap::{Network, Swaps, explain};
 use super::worker::Worker;
 use super::{Mode, caps};
 use crate::model::Error;
@@ -128,16 +128,14 @@ impl SmileFilter {
         self.state().swaps = Some(swaps.clone());
         let settings = self.settings().clone();
         swaps.started(settings.clone());
-        let worker =
-            Worker::new(&settings, swaps.clone(), self.stats.clone()).map_err(|error| match error {
-                Error::Device { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
-                Error::Read { .. } => gst::error_msg!(
-                    gst::ResourceError::OpenRead,
-                    ("{error}; set model-file and face-model-file to weights files or leave them empty for \
-                     the built-in weights")
-                ),
-                error => gst::error_msg!(gst::ResourceError::Read, ("{error}")),
-            })?;
+        let worker = Worker::new(&settings, swaps.clone(), self.stats.clone()).map_err(|error| {
+            let kind = match error {
+                Error::Device { .. } => gst::ResourceError::NotFound,
+                Error::Read { .. } => gst::ResourceError::OpenRead,
+                _ => gst::ResourceError::Read,
+            };
+            gst::error_msg!(kind, ("{}", explain(&error)))
+        })?;
         swaps.started_on(worker.trained_on());
         self.warn_where_unsuited(&swaps);
         let engine = match settings.mode {

@@ -8,7 +8,7 @@ use gst::subclass::prelude::*;
 use super::Region;
 use super::imp::{CAT, SmileFilter};
 use super::mailbox::Mailbox;
-use super::swap::{Network, Swaps};
+use super::swap::{Network, Swaps, explain};
 use crate::model;
 
 impl SmileFilter {
@@ -68,7 +68,7 @@ impl SmileFilter {
                 gst::element_imp_warning!(
                     self,
                     gst::ResourceError::Read,
-                    ("{error}. The weights that were in use stay")
+                    ("{}. The weights that were in use stay", explain(&error))
                 );
             }
             Err(error) => gst::debug!(CAT, imp = self, "Not wanted any more: {error}"),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::properties::Settings;
 use crate::analysis::locate::Locator;
-use crate::model::{Classifier, Detector, DeviceChoice, Region, Result};
+use crate::model::{Classifier, Detector, DeviceChoice, Error, Region, Result};
 
 /// Which of the networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,20 @@ impl Network {
                 Loaded::Face(Box::new(Locator::with_detector(detector)?))
             }
         })
+    }
+}
+
+/// Why a network could not be loaded, and what to do about it in a pipeline.
+pub fn explain(error: &Error) -> String {
+    match error {
+        Error::Read { .. } => format!(
+            "{error}; set model-file and face-model-file to weights files or leave them empty for the built-in \
+             weights"
+        ),
+        Error::Kind { .. } => {
+            format!("{error}: model-file is for smiles, and face-model-file is for finding faces")
+        }
+        error => error.to_string(),
     }
 }
 

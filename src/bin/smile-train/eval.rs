@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use gstsmile::model::{Classifier, FaceWeights, Region, Weights};
+use gstsmile::model::{self, Classifier, FaceWeights, Region, Weights};
 use gstsmile::train::{
     self, Catalog, DataFacts, Dataset, Error, Evaluation, Item, Level, Record, Result, Sample, View,
     last_component,
@@ -26,8 +26,10 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     if let Some(folder) = &arguments.report {
         train::check_folder(folder)?;
     }
-    if let Ok(weights) = FaceWeights::read(&arguments.model) {
-        return eval_face::run(arguments, weights);
+    match FaceWeights::read(&arguments.model) {
+        Ok(weights) => return eval_face::run(arguments, weights),
+        Err(model::Error::Kind { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
     let weights = Weights::read(&arguments.model)?;
     let mut classifier = Classifier::new(&weights, &arguments.device.open()?)?;

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, pres
 use serde_json::Value;
 
 use gstsmile::model::{
-    Architecture, Block, FaceMetadata, FaceWeights, Metadata, Region, Shape, SmileWeights, Weights,
+    self, Architecture, Block, FaceMetadata, FaceWeights, Metadata, Region, Shape, SmileWeights, Weights,
 };
 use gstsmile::train::{Confusion, Result};
 
@@ -33,11 +33,15 @@ const TOLD: [&str; 4] = ["architecture", "measured_on", "accuracy", "confusion"]
 
 /// Prints as told.
 pub fn run(arguments: &InfoArguments) -> Result<ExitCode> {
-    if let Ok(weights) = FaceWeights::read(&arguments.file) {
-        let blocks = blocks(&weights.metadata.architecture, &weights)?;
-        let facts = face_facts(&weights.metadata);
-        print(&format!("{}\n\n{blocks}\n\n{facts}\n", arguments.file.display()));
-        return Ok(ExitCode::SUCCESS);
+    match FaceWeights::read(&arguments.file) {
+        Ok(weights) => {
+            let blocks = blocks(&weights.metadata.architecture, &weights)?;
+            let facts = face_facts(&weights.metadata);
+            print(&format!("{}\n\n{blocks}\n\n{facts}\n", arguments.file.display()));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(model::Error::Kind { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
     let weights = SmileWeights::read(&arguments.file)?;
     let blocks = blocks(&weights.metadata.architecture, &weights)?;
