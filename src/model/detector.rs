@@ -13,8 +13,9 @@ use crate::ops::inference::Engine;
 /// A face locator's network on the CPU, for pictures of one size at a time.
 pub struct Detector {
     parts: Arc<Parts>,
-    size: [usize; 2],
-    engine: Engine,
+    /// For pictures of the size that was looked at last. Its buffers are much of what an element takes, so that
+    /// there are none before they are needed.
+    engine: Option<([usize; 2], Engine)>,
     answers: Vec<f32>,
 }
 
@@ -69,19 +70,20 @@ impl Detector {
         SHARED.get(file, (), load).and_then(Self::of).map_err(|error| error.of_weights(&name))
     }
 
+    /// # Errors
+    /// Where the weights don't work for pictures of their architecture's size.
     fn of(parts: Arc<Parts>) -> Result<Self> {
         let [_, height, width] = parts.weights.metadata.architecture.input;
-        let size = [height, width];
-        let engine = parts.engine(size)?;
-        Ok(Self { parts, size, engine, answers: Vec::new() })
+        parts.engine([height, width])?;
+        Ok(Self { parts, engine: None, answers: Vec::new() })
     }
 
     /// Another one with the same weights, which are in memory once.
     ///
     /// # Errors
-    /// Where there is no memory for it.
+    /// None at present: memory is taken by [`Detector::run`].
     pub fn another(&self) -> Result<Self> {
-        Self::of(self.parts.clone())
+        Ok(Self { parts: self.parts.clone(), engine: None, answers: Vec::new() })
     }
 
     pub fn metadata(&self) -> &FaceMetadata {
@@ -104,25 +106,24 @@ impl Detector {
     /// If `picture` has not height × width bytes.
     pub fn run(&mut self, picture: &[u8], size: [usize; 2]) -> Result<()> {
         assert_eq!(picture.len(), size[0] * size[1], "a grey picture of {size:?}");
-        if self.size != size {
-            self.engine = self.parts.engine(size)?;
-            self.size = size;
-        }
-        self.answers.resize(self.engine.output_len(), 0.0);
-        self.engine.run(picture, &mut self.answers);
+        let engine = match &mut self.engine {
+            Some((known, engine)) if *known == size => engine,
+            other => &mut other.insert((size, self.parts.engine(size)?)).1,
+        };
+        self.answers.resize(engine.output_len(), 0.0);
+        engine.run(picture, &mut self.answers);
         Ok(())
     }
 
     /// What the heads say of the picture that was looked at last.
     pub fn answers(&self) -> impl Iterator<Item = HeadAnswer<'_>> {
         let mut rest = self.answers.as_slice();
-        self.parts.strides.iter().zip(self.engine.heads()).map_while(
-            move |(&stride, [channels, rows, columns])| {
-                let (values, others) = rest.split_at_checked(channels * rows * columns)?;
-                rest = others;
-                Some(HeadAnswer { stride, rows, columns, values })
-            },
-        )
+        let heads = self.engine.iter().flat_map(|(_, engine)| engine.heads());
+        self.parts.strides.iter().zip(heads).map_while(move |(&stride, [channels, rows, columns])| {
+            let (values, others) = rest.split_at_checked(channels * rows * columns)?;
+            rest = others;
+            Some(HeadAnswer { stride, rows, columns, values })
+        })
     }
 }
 
