@@ -36,8 +36,10 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn main() {
+    gst::init().unwrap();
     classifier();
     analyzer();
+    formats();
 }
 
 fn classifier() {
@@ -80,4 +82,29 @@ fn analyzer() {
     run(8..400);
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations in 392 frames");
     println!("392 frames without an allocation");
+}
+
+/// Frames of more than 8 bits a sample, and such as have to be unpacked.
+fn formats() {
+    use gst_video::VideoFormat::{Nv124l4, P01010le, Rgb16, V210};
+    let (weights, faces) = (SmileWeights::embedded().unwrap(), FaceWeights::embedded().unwrap());
+    for format in [P01010le, V210, Nv124l4, Rgb16] {
+        let info = gst_video::VideoInfo::builder(format, 320, 240).build().unwrap();
+        let buffer = gst::Buffer::from_mut_slice(vec![77; info.size()]);
+        let mut analyzer = Analyzer::new(&weights, Some(&faces), DeviceChoice::Cpu).unwrap();
+        let mut run = |frames: std::ops::Range<u64>| {
+            for number in frames {
+                let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &info).unwrap();
+                let picture = gstsmile::smilefilter::picture(&frame).unwrap();
+                let search = if number % 2 == 0 { Search::Center } else { Search::Faces };
+                let request = Request { search, ..Request::default() };
+                analyzer.analyze(&picture, Some(Duration::from_millis(33 * number)), &request).unwrap();
+            }
+        };
+        run(0..4);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        run(4..40);
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "{format:?}: allocations in 36 frames");
+    }
+    println!("36 frames of each of four formats without an allocation");
 }

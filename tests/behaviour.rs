@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{Bench, at, bytes, flat, info};
 use gst::prelude::*;
-use gst_video::VideoFormat::{self, *};
+use gst_video::VideoFormat::*;
 use gst_video::VideoRegionOfInterestMeta as RegionMeta;
 use gstsmile::smilefilter::Event::*;
 use gstsmile::smilefilter::Results;
@@ -481,8 +481,7 @@ fn states_change_in_any_order_a_hundred_times() {
 
 #[test]
 fn every_format_is_copied_for_the_worker_as_it_is_read_in_place() {
-    let formats: [VideoFormat; 19] = gstsmile::smilefilter::FORMATS;
-    for format in formats {
+    for &format in common::formats() {
         let info = info(format, 161, 121);
         let input = common::frame(&info, |x, _| [x, 160.0 - x, 80.0]);
         let probability = |mode: &str| {

@@ -12,7 +12,7 @@ use gst::prelude::*;
 use gst_video::VideoFormat;
 use gst_video::VideoRegionOfInterestMeta as RegionMeta;
 use gstsmile::analysis::locate::Locator;
-use gstsmile::analysis::{Color, Component, Picture, Sampling};
+use gstsmile::analysis::{Color, Component, Picture, Sample, Sampling};
 use gstsmile::model::{Architecture, Classifier, FaceMetadata, FaceWeights, Metadata, SmileWeights, Weights};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -134,10 +134,11 @@ fn picture(bytes: &[u8], width: usize) -> Picture<'_> {
         offset: 0,
         pixel_stride: 1,
         row_stride: width,
+        sample: Sample::Byte,
         horizontal: sampling(width),
         vertical: sampling(height),
     };
-    Picture { width, height, pixel_aspect: 1.0, components: [component; 3], color: Color::GREY }
+    Picture { width, height, pixel_aspect: 1.0, components: [component; 3], color: Color::GREY, unpack: None }
 }
 
 fn face_file() -> Vec<u8> {
@@ -229,9 +230,8 @@ struct Frame {
 type Region = ((u32, u32, u32, u32), String, Option<f64>);
 
 fn any_caps() -> impl Strategy<Value = gst::Caps> {
-    let formats: Vec<&str> =
-        gstsmile::smilefilter::FORMATS.iter().map(|format| format.to_str().as_str()).collect();
-    let format = prop_oneof![8 => select(formats), 1 => select(vec!["NV12_64Z32", "P010_10LE", "RGB8P", "GRAY16_LE", ""])];
+    let formats: Vec<&str> = common::formats().iter().map(|format| format.to_str().as_str()).collect();
+    let format = prop_oneof![8 => select(formats), 1 => select(vec!["ENCODED", ""])];
     let side = prop_oneof![20 => 1..90i32, 1 => select(vec![0, -1, 32767, i32::MAX])];
     let ratio = select(vec![(1, 1), (30, 1), (0, 1), (8, 9), (i32::MAX, 1), (1, i32::MAX), (-1, 1)]);
     let color = select(vec!["", "bt601", "bt709", "sRGB", "2:0:0:0", "1:4:0:1", "nonsense"]);
@@ -271,8 +271,7 @@ fn any_frame() -> impl Strategy<Value = Op> {
     let more = prop_oneof![6 => Just(0i64), 1 => -4..400i64, 1 => -30_000..0i64];
     let time =
         prop_oneof![4 => (0..1u64 << 36).prop_map(Some), 1 => Just(None), 1 => (0..u64::MAX).prop_map(Some)];
-    let format =
-        prop_oneof![4 => Just(VideoFormat::Unknown), 1 => select(gstsmile::smilefilter::FORMATS.to_vec())];
+    let format = prop_oneof![4 => Just(VideoFormat::Unknown), 1 => select(common::formats().to_vec())];
     let stride = prop_oneof![3 => 0..40i32, 1 => -200..0i32, 1 => any::<i32>()];
     let gap = prop_oneof![3 => 0..40i64, 1 => -2000..100_000i64];
     let layout = prop::option::weighted(0.3, (format, gap, stride));

@@ -12,4 +12,4 @@ pub mod track;
 
 pub use analyzer::{Analyzer, Effort, Face, MOST_REGIONS, Request, Search, Settings};
 pub use area::Area;
-pub use crop::{Color, Component, Cropper, Picture, Rect, Sampling};
+pub use crop::{Color, Component, Cropper, Picture, Pixel, Rect, Sample, Sampling, Unpack};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::crop::Picture;
+use super::crop::{Picture, Pixel};
 
 const COLUMNS: usize = 16;
 const ROWS: usize = 12;
@@ -25,15 +25,16 @@ pub struct Scene {
     /// Brightness around its average; empty before the first picture.
     cells: Vec<f32>,
     next: Vec<f32>,
+    /// A row of the picture, where they have to be unpacked.
+    line: Vec<Pixel>,
 }
 
 impl Scene {
     /// Whether `picture` shows another scene than the last picture that wasn't flat, `elapsed` after the last picture.
     pub fn cut(&mut self, picture: &Picture, elapsed: Duration) -> bool {
-        let weights = picture.color.brightness().matrix[0];
-        let cell = |index: usize| brightness(picture, weights, index % COLUMNS, index / COLUMNS);
         self.next.clear();
-        self.next.extend((0..COLUMNS * ROWS).map(cell));
+        self.next.resize(COLUMNS * ROWS, 0.0);
+        brightness(picture, &mut self.line, &mut self.next);
         let mean = self.next.iter().sum::<f32>() / self.next.len() as f32;
         self.next.iter_mut().for_each(|cell| *cell -= mean);
         let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
@@ -71,24 +72,25 @@ fn correlation(now: &[f32], before: &[f32], [right, down]: [isize; 2]) -> f32 {
     ab / (aa * bb).max(f32::MIN_POSITIVE).sqrt()
 }
 
-fn brightness(picture: &Picture, weights: [f32; 3], column: usize, row: usize) -> f32 {
-    let sample = |component: usize, x: usize, y: usize| {
-        let from = &picture.components[component];
-        let index = |point: usize, points: usize, len: usize| (2 * point + 1) * len / (2 * points);
-        let x = index(x, COLUMNS * POINTS, from.horizontal.len);
-        let y = index(y, ROWS * POINTS, from.vertical.len);
-        f32::from(from.plane[from.offset + y * from.row_stride + x * from.pixel_stride])
-    };
-    let mut sum = 0.0;
+/// Adds the brightness of each cell to `cells`.
+fn brightness(picture: &Picture, line: &mut Vec<Pixel>, cells: &mut [f32]) {
+    let weights = picture.color.brightness().matrix[0];
+    let index = |point: usize, points: usize, len: usize| (2 * point + 1) * len / (2 * points);
     for (component, weight) in weights.into_iter().enumerate() {
-        if weight != 0.0 {
-            for point in 0..POINTS * POINTS {
-                let (x, y) = (POINTS * column + point % POINTS, POINTS * row + point / POINTS);
-                sum += weight * sample(component, x, y);
+        if weight == 0.0 {
+            continue;
+        }
+        let weight = weight / (POINTS * POINTS) as f32;
+        let from = &picture.components[component];
+        for y in 0..ROWS * POINTS {
+            let row = picture.row(component, index(y, ROWS * POINTS, from.vertical.len), line);
+            let cells = &mut cells[y / POINTS * COLUMNS..][..COLUMNS];
+            for x in 0..COLUMNS * POINTS {
+                let sample = row.value(index(x, COLUMNS * POINTS, from.horizontal.len));
+                cells[x / POINTS] += weight * sample;
             }
         }
     }
-    sum / (POINTS * POINTS) as f32
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const FIELDS_FEATURE: &str = "format:Interlaced";
 
 /// All that the element takes.
 pub fn template() -> gst::Caps {
-    let plain = gst_video::VideoCapsBuilder::new().format_list(FORMATS).build();
+    let plain = gst_video::VideoCapsBuilder::new().format_list(FORMATS.iter().copied()).build();
     let mut caps = add_overlay_feature(&plain);
     caps.merge(plain);
     caps

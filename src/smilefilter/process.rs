@@ -8,6 +8,7 @@ use gst_base::prelude::*;
 use gst_video::VideoFrameRef;
 
 use super::changes::Change;
+use super::frame::Blender;
 use super::imp::{CAT, SmileFilter};
 use super::mailbox::{Mailbox, Panic};
 use super::overlay::{Overlay, Style};
@@ -21,6 +22,7 @@ use crate::model::Error;
 pub struct Streaming {
     pub engine: Engine,
     pub overlay: Overlay,
+    pub blender: Blender,
     /// Upstream's regions on the buffer.
     pub regions: Vec<Rect>,
     /// Of the frame at work or the last one, without faces.
@@ -72,6 +74,7 @@ impl Streaming {
         Self {
             engine,
             overlay: Overlay::new(),
+            blender: Blender::default(),
             regions: Vec::new(),
             times: Results::default(),
             outcome: None,
@@ -114,7 +117,7 @@ impl SmileFilter {
         frame: &Snapshot,
         buffer: &mut gst::BufferRef,
     ) -> Result<(), glib::BoolError> {
-        frame::check_layout(buffer, &frame.info)?;
+        frame::check(buffer, &frame.info)?;
         self.look(streaming, frame, buffer)?;
         let Some(outcome) = &streaming.outcome else { return Ok(()) };
         gst::trace!(CAT, imp = self, "{outcome:?}");
@@ -123,7 +126,8 @@ impl SmileFilter {
             regions::write(buffer, settings.roi_type, &outcome.faces);
         }
         self.announce(outcome, settings, &streaming.times);
-        self.draw(&mut streaming.overlay, outcome, frame, buffer)
+        let Streaming { overlay, blender, .. } = streaming;
+        self.draw(overlay, blender, outcome, frame, buffer)
     }
 
     /// Brings `streaming.outcome` up to date for this frame.
@@ -238,6 +242,7 @@ impl SmileFilter {
     fn draw(
         &self,
         overlay: &mut Overlay,
+        blender: &mut Blender,
         outcome: &Outcome,
         frame: &Snapshot,
         buffer: &mut gst::BufferRef,
@@ -250,7 +255,7 @@ impl SmileFilter {
         };
         // There is something in it now.
         buffer.unset_flags(gst::BufferFlags::GAP);
-        if self.attaches() { attach(composition, buffer) } else { frame::blend(composition, buffer, info) }
+        if self.attaches() { attach(composition, buffer) } else { blender.blend(composition, buffer, info) }
     }
 
     /// Whether downstream draws overlays itself. A transform in place makes no allocation query of

@@ -1,7 +1,8 @@
 //! What the element costs a pipeline, always beside `identity` in the same place:
 //!
-//! `cargo bench --bench realtime -- share` prints how much of a core 1080p60 YUY2 with one face takes in
-//! `sync`. `cargo bench --bench realtime -- streams` runs sixteen live streams of 640×480 at 30 frames a second
+//! `cargo bench --bench realtime -- share` prints how much of a core 1080p60 YUY2 (or another format named behind
+//! it) with one face takes in `sync`. `cargo bench --bench realtime -- depth` prints what 10 bits a sample cost
+//! beside 8. `cargo bench --bench realtime -- streams` runs sixteen live streams of 640×480 at 30 frames a second
 //! in `async` into sinks that drop late frames as video sinks do, and prints how many they dropped.
 
 use std::sync::{Arc, Mutex};
@@ -22,13 +23,15 @@ const MOST_LATENESS: Duration = Duration::from_millis(5);
 fn main() {
     gst::init().unwrap();
     gstsmile::plugin_register_static().unwrap();
-    match std::env::args().skip(1).find(|word| !word.starts_with("--")).as_deref() {
-        Some("share") => share(),
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    match words.first().map(String::as_str) {
+        Some("share") => share(words.get(1).map_or("YUY2", String::as_str)),
+        Some("depth") => depth(),
         Some("streams") => {
             streams("identity");
             streams("smilefilter mode=async device=cpu");
         }
-        _ => panic!("usage: realtime share|streams"),
+        _ => panic!("usage: realtime share [FORMAT]|depth|streams"),
     }
 }
 
@@ -51,23 +54,42 @@ fn play(pipeline: &gst::Element) {
     assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
 }
 
-fn share() {
+fn share(format: &str) {
     let seconds = f64::from(FRAMES) / 60.0;
-    let mut shares: Vec<f64> =
-        (0..ROUNDS).map(|_| (cpu("smilefilter device=cpu") - cpu("identity")) / seconds).collect();
-    shares.sort_by(f64::total_cmp);
+    let shares = sorted((0..ROUNDS).map(|_| cost(format) / seconds));
     println!(
-        "1080p60 takes {:.3} of a core, from {:.3} to {:.3}",
+        "1080p60 {format} takes {:.3} of a core, from {:.3} to {:.3}",
         shares[ROUNDS / 2],
         shares[0],
         shares[ROUNDS - 1]
     );
 }
 
+fn depth() {
+    let ratios = sorted((0..ROUNDS).map(|_| cost("P010_10LE") / cost("NV12")));
+    println!(
+        "1080p60 P010_10LE takes {:.2} times what NV12 takes, from {:.2} to {:.2}",
+        ratios[ROUNDS / 2],
+        ratios[0],
+        ratios[ROUNDS - 1]
+    );
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// Seconds of CPU time that the element takes for the frames of a round.
+fn cost(format: &str) -> f64 {
+    cpu(format, "smilefilter device=cpu") - cpu(format, "identity")
+}
+
 /// Seconds of CPU time for the frames of a round.
-fn cpu(filter: &str) -> f64 {
+fn cpu(format: &str, filter: &str) -> f64 {
     let freeze = format!("num-buffers={FRAMES}");
-    let pipeline = line("YUY2", [1920, 1080], 60, &freeze, &format!("{filter} name=filter ! fakesink"));
+    let pipeline = line(format, [1920, 1080], 60, &freeze, &format!("{filter} name=filter ! fakesink"));
     let pipeline = gst::parse::launch(&pipeline).unwrap();
     let filter = pipeline.downcast_ref::<gst::Bin>().unwrap().by_name("filter").unwrap();
     // A camera's frames are its reader's to write on; those of imagefreeze are all the same one.

@@ -1,6 +1,8 @@
 //! What the tests share: tiny weights whose answers are known, and frames made by exact maths.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+mod frames;
+
 use std::collections::HashMap;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -10,12 +12,21 @@ use gst::prelude::*;
 use gstsmile::model::{self, Architecture, Block, Metadata, Weights};
 use gstsmile::smilefilter::{Event, Region, Results, Updates};
 
+#[allow(unused_imports, reason = "each test program uses its part")]
+pub use frames::{frame, unpack};
+
 pub fn init() {
     static INIT: std::sync::Once = std::sync::Once::new();
     INIT.call_once(|| {
         gst::init().unwrap();
         gstsmile::plugin_register_static().unwrap();
     });
+}
+
+/// The formats that the element takes.
+pub fn formats() -> &'static [gst_video::VideoFormat] {
+    init();
+    &gstsmile::smilefilter::FORMATS
 }
 
 /// Weights with the logit `gain` × (mean of all input bytes / 255) + `bias`.
@@ -167,80 +178,6 @@ pub fn smiles(results: &[Results]) -> Option<bool> {
 pub fn info(format: gst_video::VideoFormat, width: u32, height: u32) -> gst_video::VideoInfo {
     init();
     gst_video::VideoInfo::builder(format, width, height).fps((30, 1)).build().unwrap()
-}
-
-/// A frame whose rows and planes are padded with bytes that must never show, coloured by a
-/// function of the place in pixels that gives red, green and blue from 0 to 255.
-pub fn frame(info: &gst_video::VideoInfo, color: impl Fn(f64, f64) -> [f64; 3]) -> gst::Buffer {
-    let format = info.format_info();
-    let planes = info.n_planes() as usize;
-    let strides: Vec<i32> = (0..planes).map(|plane| info.stride()[plane] + 12 + 4 * plane as i32).collect();
-    let rows = |plane: usize| {
-        let component = format.plane().iter().position(|&of| of as usize == plane).unwrap();
-        info.comp_height(component as u8) as usize
-    };
-    let mut offsets = vec![20];
-    for plane in 0..planes {
-        offsets.push(offsets[plane] + strides[plane] as usize * rows(plane) + 28);
-    }
-    let size = offsets.pop().unwrap();
-    let mut bytes = vec![0xA7; size];
-    let components = info.n_components().min(3) as usize;
-    for component in 0..components {
-        let plane = format.plane()[component] as usize;
-        let (across, down) = (format.w_sub()[component], format.h_sub()[component]);
-        let (cosited_x, cosited_y) =
-            (gst_video::VideoChromaSite::H_COSITED, gst_video::VideoChromaSite::V_COSITED);
-        let place = |sample: u32, subsampling: u32, cosited| match subsampling {
-            0 => f64::from(sample) + 0.5,
-            _ if info.chroma_site().contains(cosited) => f64::from(2 * sample) + 0.5,
-            _ => f64::from(2 * sample) + 1.0,
-        };
-        for row in 0..info.comp_height(component as u8) {
-            for column in 0..info.comp_width(component as u8) {
-                let rgb = color(place(column, across, cosited_x), place(row, down, cosited_y));
-                let index = offsets[plane]
-                    + row as usize * strides[plane] as usize
-                    + column as usize * format.pixel_stride()[component] as usize
-                    + format.poffset()[component] as usize;
-                bytes[index] = encode(info, rgb)[component];
-            }
-        }
-    }
-    let mut buffer = gst::Buffer::from_mut_slice(bytes);
-    let writable = buffer.get_mut().unwrap();
-    writable.set_pts(gst::ClockTime::ZERO);
-    writable.set_duration(gst::ClockTime::from_mseconds(40));
-    gst_video::VideoMeta::add_full(
-        writable,
-        gst_video::VideoFrameFlags::empty(),
-        info.format(),
-        info.width(),
-        info.height(),
-        &offsets,
-        &strides,
-    )
-    .unwrap();
-    buffer
-}
-
-/// The components of one colour as the standards define them (ITU-R BT.601 and BT.709).
-fn encode(info: &gst_video::VideoInfo, [red, green, blue]: [f64; 3]) -> [u8; 3] {
-    let full = info.colorimetry().range() == gst_video::VideoColorRange::Range0_255;
-    let (kr, kb) = match info.colorimetry().matrix() {
-        gst_video::VideoColorMatrix::Bt709 => (0.2126, 0.0722),
-        _ => (0.299, 0.114),
-    };
-    let luma = kr * red + (1.0 - kr - kb) * green + kb * blue;
-    let (u, v) = ((blue - luma) / (2.0 * (1.0 - kb)), (red - luma) / (2.0 * (1.0 - kr)));
-    let values = if info.is_rgb() {
-        [red, green, blue]
-    } else if full {
-        [luma, 128.0 + u, 128.0 + v]
-    } else {
-        [16.0 + luma * 219.0 / 255.0, 128.0 + u * 224.0 / 255.0, 128.0 + v * 224.0 / 255.0]
-    };
-    values.map(|value| value.round().clamp(0.0, 255.0) as u8)
 }
 
 /// NASA's portrait in I420, with one large face.

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::filter::Filter;
-use super::{Color, Component, Picture, Rect};
+use super::sample::place;
+use super::{Color, Component, Picture, Pixel, Rect, Sample, Unpack};
 use crate::ops::transpose;
 
 /// Output rows that go through the horizontal pass together, as lanes of a vector.
@@ -16,8 +17,10 @@ pub struct Cropper {
     width: usize,
     height: usize,
     components: [Resampled; 3],
-    /// One output row before the horizontal pass: bytes of the plane, weighted and summed.
+    /// One output row before the horizontal pass: samples of the plane, weighted and summed.
     sums: Vec<f32>,
+    /// A row of the picture, where they have to be unpacked.
+    unpacked: Vec<Pixel>,
     turned: Turned,
 }
 
@@ -56,7 +59,8 @@ impl Cropper {
         assert!(width > 0 && height > 0, "a crop without pixels");
         let component = || Resampled { values: vec![0.0; width * height], ..Resampled::default() };
         let components = [component(), component(), component()];
-        Self { width, height, components, sums: Vec::new(), turned: Turned::default() }
+        let (sums, unpacked) = (Vec::new(), Vec::new());
+        Self { width, height, components, sums, unpacked, turned: Turned::default() }
     }
 
     /// Resamples `region` of `picture` into `output` (3 × height × width bytes, R, G and B planes).
@@ -105,10 +109,11 @@ impl Cropper {
                 let alike = (first.pixel_stride, first.horizontal) == (other.pixel_stride, other.horizontal);
                 waiting[index]
                     && std::ptr::eq(first.plane, other.plane)
-                    && (first.row_stride, first.vertical) == (other.row_stride, other.vertical)
+                    && (first.row_stride, first.vertical, first.sample)
+                        == (other.row_stride, other.vertical, other.sample)
                     && (mix == Mix::Apart || alike)
             });
-            self.resample_plane(&picture.components, members, mix);
+            self.resample_plane(picture, members, mix);
             for index in (0..3).filter(|&index| members[index]) {
                 waiting[index] = false;
                 results[index] = index == leader || mix == Mix::Apart;
@@ -120,26 +125,39 @@ impl Cropper {
     /// Resamples the components that `members` names, which are in one plane with the same rows.
     /// Where they are mixed, the first of them gets the result.
     #[inline(always)]
-    fn resample_plane(&mut self, components: &[Component; 3], members: [bool; 3], mix: Mix) {
-        let Self { width, height, components: resampled, sums, turned } = self;
+    fn resample_plane(&mut self, picture: &Picture, members: [bool; 3], mix: Mix) {
+        let Self { width, height, components: resampled, sums, unpacked, turned } = self;
+        let components = &picture.components;
         let members = || (0..3).filter(|&index| members[index]);
         let Some(leader) = members().next() else { return };
         let bytes = |index: usize| {
             let (component, span) = (&components[index], &resampled[index].horizontal.span);
             let byte = |sample: usize| component.offset + sample * component.pixel_stride;
-            byte(span.start)..byte(span.end - 1) + 1
+            byte(span.start)..byte(span.end - 1) + component.sample.size()
         };
         let start = members().map(|index| bytes(index).start).min().unwrap_or(0);
         let end = members().map(|index| bytes(index).end).max().unwrap_or(0);
+        // Rows are unpacked from their beginning on, and summed pixel by pixel.
+        let pixel = if picture.unpack.is_some() { Pixel::SIZE } else { 1 };
+        let (start, end) = (start / pixel * pixel, end.next_multiple_of(pixel));
+        let Component { plane, row_stride, sample, .. } = components[leader];
         let mut skips = [0; 3];
-        members().for_each(|index| skips[index] = bytes(index).start - start);
-        let Component { plane, row_stride, .. } = components[leader];
-        sums.resize(end - start, 0.0);
+        members().for_each(|index| skips[index] = (bytes(index).start - start) / sample.size());
+        sums.resize((end - start) / sample.size(), 0.0);
         for first in (0..*height).step_by(BLOCK) {
             let rows = BLOCK.min(*height - first);
             for row in 0..rows {
                 let (above, weights) = resampled[leader].vertical.taps(first + row);
-                sum_rows(&plane[above * row_stride..], row_stride, start..end, weights, sums);
+                match (picture.unpack, sample) {
+                    (Some(unpack), _) => {
+                        let first = start + above * row_stride;
+                        sum_unpacked(unpack, first, row_stride, weights, unpacked, sums);
+                    }
+                    (None, sample) => {
+                        let rows = &plane[above * row_stride..];
+                        sum_rows(sample, rows, row_stride, start..end, weights, sums);
+                    }
+                }
                 for index in members() {
                     let (target, weight) = match mix {
                         Mix::Apart => (index, 1.0),
@@ -147,7 +165,7 @@ impl Cropper {
                     };
                     let kept = if target == index { 0.0 } else { 1.0 };
                     let line = resampled[target].line(row);
-                    let step = components[index].pixel_stride;
+                    let step = components[index].pixel_stride / sample.size();
                     spread(&sums[skips[index]..], step, line, |place, sample| {
                         *place = kept * *place + weight * sample;
                     });
@@ -275,22 +293,83 @@ fn limits(start: f32, length: f32, len: usize) -> (f32, f32) {
     (limit(start), limit(start + length))
 }
 
-/// Writes to `sums` the bytes in `columns` of the first rows of `plane`, times the rows' weights.
+/// Writes to `sums` the samples in the bytes `columns` of the first rows of `plane`, times the rows' weights.
 #[inline(always)]
-fn sum_rows(plane: &[u8], row_stride: usize, columns: Range<usize>, weights: &[f32], sums: &mut [f32]) {
+fn sum_rows(
+    sample: Sample,
+    plane: &[u8],
+    row_stride: usize,
+    columns: Range<usize>,
+    weights: &[f32],
+    sums: &mut [f32],
+) {
+    // Each with a loop of its own, which vectorises.
+    match sample {
+        Sample::Byte => sum_samples(|[byte]: [u8; 1]| byte.into(), plane, row_stride, columns, weights, sums),
+        Sample::Little => {
+            let value = |bytes: [u8; 2]| u16::from_le_bytes(bytes).into();
+            sum_samples(value, plane, row_stride, columns, weights, sums);
+        }
+        Sample::Big => {
+            let value = |bytes: [u8; 2]| u16::from_be_bytes(bytes).into();
+            sum_samples(value, plane, row_stride, columns, weights, sums);
+        }
+    }
+}
+
+#[inline(always)]
+fn sum_samples<const SIZE: usize>(
+    value: impl Fn([u8; SIZE]) -> f32,
+    plane: &[u8],
+    row_stride: usize,
+    columns: Range<usize>,
+    weights: &[f32],
+    sums: &mut [f32],
+) {
     sums.fill(0.0);
-    let row = |index: usize| &plane[index * row_stride..][columns.clone()];
-    let used = weights.len() - weights.iter().rev().take_while(|&&weight| weight == 0.0).count();
+    let row = |index: usize| plane[index * row_stride..][columns.clone()].as_chunks::<SIZE>().0;
+    let used = used(weights);
     let mut pairs = weights[..used].chunks_exact(2);
     // Two rows at a time halve the trips of `sums` through memory.
     for (index, pair) in pairs.by_ref().enumerate() {
         for ((sum, &a), &b) in sums.iter_mut().zip(row(2 * index)).zip(row(2 * index + 1)) {
-            *sum += pair[0] * f32::from(a) + pair[1] * f32::from(b);
+            *sum += pair[0] * value(a) + pair[1] * value(b);
         }
     }
     if let [weight] = pairs.remainder() {
-        for (sum, &byte) in sums.iter_mut().zip(row(used - 1)) {
-            *sum += weight * f32::from(byte);
+        for (sum, &sample) in sums.iter_mut().zip(row(used - 1)) {
+            *sum += weight * value(sample);
         }
     }
+}
+
+/// The same for rows that have to be unpacked, of which the first one's samples begin at the byte `first`.
+#[inline(always)]
+fn sum_unpacked(
+    unpack: &dyn Unpack,
+    first: usize,
+    row_stride: usize,
+    weights: &[f32],
+    line: &mut Vec<Pixel>,
+    sums: &mut [f32],
+) {
+    sums.fill(0.0);
+    let sums = sums.as_chunks_mut::<4>().0;
+    for (index, &weight) in weights[..used(weights)].iter().enumerate() {
+        if weight == 0.0 {
+            continue;
+        }
+        let (row, skip) = place(first + index * row_stride, unpack);
+        let skip = skip / Pixel::SIZE;
+        line.resize(skip + sums.len(), Pixel::default());
+        unpack.unpack(row, line);
+        for (sums, pixel) in sums.iter_mut().zip(&line[skip..]) {
+            sums.iter_mut().zip(pixel.0).for_each(|(sum, sample)| *sum += weight * f32::from(sample));
+        }
+    }
+}
+
+/// How many weights there are up to the last that isn't 0.
+fn used(weights: &[f32]) -> usize {
+    weights.len() - weights.iter().rev().take_while(|&&weight| weight == 0.0).count()
 }

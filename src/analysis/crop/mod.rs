@@ -7,10 +7,12 @@
 
 mod cropper;
 mod filter;
+mod sample;
 
 use std::ops::Range;
 
 pub use cropper::Cropper;
+pub use sample::{Pixel, Sample, Unpack};
 
 /// An upright rectangle in pixels of the picture; it may stick out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,10 +64,10 @@ impl Rect {
 pub struct Sampling {
     /// Samples there are, at least one.
     pub len: usize,
-    /// Picture pixels from one sample to the next: 1, or 2 where chroma is subsampled.
+    /// Picture pixels from one sample to the next: 1, or 2 or 4 where chroma is subsampled.
     pub step: f32,
-    /// How far samples sit before the middle of the pixels they stand for, in samples: 0, or 0.25
-    /// where a sample for two pixels sits on the first of them.
+    /// How far samples sit before the middle of the pixels they stand for, in samples: 0, or where a
+    /// sample sits on the first of its pixels, 0.25 for two and 0.375 for four of them.
     pub siting: f32,
 }
 
@@ -93,19 +95,22 @@ impl Sampling {
 /// Where one colour component of a picture lies in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Component<'a> {
-    /// The plane that the component is in; components that share a plane are read together.
+    /// The plane that the component is in; components that share a plane are read together. It is empty
+    /// where the picture's rows are [unpacked](Picture::unpack): the component then lies in a plane of all
+    /// rows as they are unpacked, one after the other.
     pub plane: &'a [u8],
-    /// Bytes before the first sample.
+    /// Bytes before the first sample; even where samples are words.
     pub offset: usize,
-    /// Bytes from one sample to the next in a row, at least one.
+    /// Bytes from one sample to the next in a row, at least one; even where samples are words.
     pub pixel_stride: usize,
     /// Bytes from one row to the next.
     pub row_stride: usize,
+    pub sample: Sample,
     pub horizontal: Sampling,
     pub vertical: Sampling,
 }
 
-/// How components become red, green and blue: `matrix` × components + `offset`, in bytes.
+/// How components become red, green and blue from 0 to 255: `matrix` × components + `offset`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Color {
     pub matrix: [[f32; 3]; 3],
@@ -181,6 +186,8 @@ pub struct Picture<'a> {
     pub pixel_aspect: f32,
     pub components: [Component<'a>; 3],
     pub color: Color,
+    /// Where rows come from whose samples can't be read where they lie.
+    pub unpack: Option<&'a dyn Unpack>,
 }
 
 impl<'a> Picture<'a> {
@@ -200,11 +207,12 @@ impl<'a> Picture<'a> {
             offset,
             pixel_stride: stride,
             row_stride: stride * width,
+            sample: Sample::Byte,
             horizontal: Sampling::full(width),
             vertical: Sampling::full(height),
         };
         let components = offsets.map(component);
-        Self { width, height, pixel_aspect: 1.0, components, color: Color::RGB }
+        Self { width, height, pixel_aspect: 1.0, components, color: Color::RGB, unpack: None }
     }
 
     /// Some of its columns and rows as a picture of their own, without a copy. Both have to begin at whole samples
