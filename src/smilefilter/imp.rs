@@ -44,6 +44,8 @@ pub struct State {
     pub told: bool,
     /// Whether the user has heard that frames can't be analysed.
     pub warned: bool,
+    /// Whether the user has heard that this stream's pictures are to be turned.
+    turned: bool,
     /// Frames up to this running time come too late downstream.
     late_until: Option<gst::ClockTime>,
     /// The running time of the last frame that wasn't late.
@@ -153,6 +155,22 @@ impl SmileFilter {
         let took = begun.elapsed();
         gst::info!(CAT, imp = self, "Ready on {device} ({reason}) after {took:?}, with {settings:?}");
         Ok(())
+    }
+
+    /// Tells the user once a stream where its pictures are to be turned before they are shown.
+    fn heed(&self, tags: &gst::TagListRef) {
+        let Some(orientation) = tags.get::<gst::tags::ImageOrientation>() else { return };
+        let orientation = orientation.get();
+        if orientation == "rotate-0" || std::mem::replace(&mut self.state().turned, true) {
+            return;
+        }
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Format,
+            ("The stream's pictures are to be turned before they are shown (image-orientation={orientation}), \
+                 and faces are not found in pictures that lie on their side; put videoflip video-direction=auto \
+                 before smilefilter")
+        );
     }
 
     /// Waits for frames that are still looked at.
@@ -330,6 +348,20 @@ impl BaseTransformImpl for SmileFilter {
         Ok(())
     }
 
+    fn propose_allocation(
+        &self,
+        decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.parent_propose_allocation(decide_query, query)?;
+        // Downstream, which has answered in place of an element that works in place, may know how to show a
+        // part of a picture alone; here, all of it would be looked at.
+        while let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
+            query.remove_nth_allocation_meta(index);
+        }
+        Ok(())
+    }
+
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
         let answered = BaseTransformImplExt::parent_query(self, direction, query);
         if let (true, gst::QueryViewMut::Latency(latency)) = (answered, query.view_mut()) {
@@ -406,7 +438,13 @@ impl BaseTransformImpl for SmileFilter {
                     return false;
                 }
             }
-            gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_) => self.state().forget(),
+            gst::EventView::FlushStop(_) => self.state().forget(),
+            gst::EventView::StreamStart(_) => {
+                let mut state = self.state();
+                state.forget();
+                state.turned = false;
+            }
+            gst::EventView::Tag(tags) => self.heed(tags.tag()),
             gst::EventView::Eos(_) => self.finish(),
             _ => {}
         }
