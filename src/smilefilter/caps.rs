@@ -21,7 +21,7 @@ pub fn template() -> gst::Caps {
 pub fn refused() -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
         .features([FIELDS_FEATURE])
-        .format_list(FORMATS)
+        .format_list(FORMATS.iter().copied())
         .field("interlace-mode", "alternate")
         .build()
 }
