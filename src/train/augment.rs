@@ -6,24 +6,52 @@ use rand::{Rng, RngExt};
 
 /// Changes brightness, contrast, gamma and the light's direction, more so with a `strength` from 0 to 1.
 pub fn light(pixels: &mut [u8], width: usize, strength: f32, rng: &mut impl Rng) {
-    let gamma = normal(rng, 0.25 * strength).exp();
-    let gain = match chance(rng, 0.1 * strength) {
-        true => rng.random_range(0.25..0.6),
-        false => normal(rng, 0.2 * strength).exp(),
-    };
-    let shift = normal(rng, 12.0 * strength);
-    // Light from one side: a factor that falls along a direction.
-    let fall = if chance(rng, 0.25 * strength) { rng.random_range(0.2..0.9) } else { 0.0 };
-    let (sin, cos) = rng.random_range(0.0..std::f32::consts::TAU).sin_cos();
-    let height = pixels.len() / width;
-    let curve: Vec<f32> = (0..256u16).map(|value| (f32::from(value) / 255.0).powf(gamma) * 255.0).collect();
-    for (y, row) in pixels.chunks_exact_mut(width).enumerate() {
-        let down = (y as f32 / height as f32 - 0.5) * sin;
-        for (x, value) in row.iter_mut().enumerate() {
-            let across = (x as f32 / width as f32 - 0.5) * cos;
-            let lit = 1.0 - fall * (0.5 + (down + across) / std::f32::consts::SQRT_2);
-            *value = ((curve[usize::from(*value)] - 128.0) * gain * lit + 128.0 * gain.min(1.0) * lit + shift)
-                .clamp(0.0, 255.0) as u8;
+    Light::draw(strength, rng).shine(pixels, width);
+}
+
+/// A change of light by chance, drawn once so that several planes can get the very same one.
+#[derive(Clone, Copy, Debug)]
+pub struct Light {
+    /// The exponent of brightness from 0 to 1: less than 1 brightens.
+    pub gamma: f32,
+    gain: f32,
+    /// Added to brightness, of 255.
+    shift: f32,
+    /// What is lost at the dark side, as a factor that falls along a direction.
+    fall: f32,
+    /// Sine and cosine of that direction.
+    direction: (f32, f32),
+}
+
+impl Light {
+    /// Changes more with a `strength` from 0 to 1.
+    pub fn draw(strength: f32, rng: &mut impl Rng) -> Self {
+        let gamma = normal(rng, 0.25 * strength).exp();
+        let gain = match chance(rng, 0.1 * strength) {
+            true => rng.random_range(0.25..0.6),
+            false => normal(rng, 0.2 * strength).exp(),
+        };
+        let shift = normal(rng, 12.0 * strength);
+        let fall = if chance(rng, 0.25 * strength) { rng.random_range(0.2..0.9) } else { 0.0 };
+        let direction = rng.random_range(0.0..std::f32::consts::TAU).sin_cos();
+        Self { gamma, gain, shift, fall, direction }
+    }
+
+    /// Puts a plane into this light.
+    pub fn shine(&self, pixels: &mut [u8], width: usize) {
+        let Self { gamma, gain, shift, fall, direction: (sin, cos) } = *self;
+        let height = pixels.len() / width;
+        let curve: Vec<f32> =
+            (0..256u16).map(|value| (f32::from(value) / 255.0).powf(gamma) * 255.0).collect();
+        for (y, row) in pixels.chunks_exact_mut(width).enumerate() {
+            let down = (y as f32 / height as f32 - 0.5) * sin;
+            for (x, value) in row.iter_mut().enumerate() {
+                let across = (x as f32 / width as f32 - 0.5) * cos;
+                let lit = 1.0 - fall * (0.5 + (down + across) / std::f32::consts::SQRT_2);
+                *value =
+                    ((curve[usize::from(*value)] - 128.0) * gain * lit + 128.0 * gain.min(1.0) * lit + shift)
+                        .clamp(0.0, 255.0) as u8;
+            }
         }
     }
 }
@@ -89,7 +117,8 @@ pub fn chance(rng: &mut impl Rng, probability: f32) -> bool {
     rng.random::<f32>() < probability
 }
 
-/// A number from the normal distribution about 0, cut off at three standard deviations.
+/// A number that is nearly normal about 0: the sum of six even ones (Irwin and Hall), which has no tails and
+/// ends at 3·√2, about 4.24 standard deviations.
 pub fn normal(rng: &mut impl Rng, deviation: f32) -> f32 {
     let sum: f32 = (0..6).map(|_| rng.random::<f32>() - 0.5).sum();
     sum * std::f32::consts::SQRT_2 * deviation
@@ -98,4 +127,36 @@ pub fn normal(rng: &mut impl Rng, deviation: f32) -> f32 {
 /// A number from `least` to `most` whose logarithm is spread evenly.
 pub fn log_uniform(rng: &mut impl Rng, least: f32, most: f32) -> f32 {
     least * (most / least).powf(rng.random())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn normal_numbers_have_the_deviation_asked_for_and_end_where_they_say() {
+        /// Gives the largest number there is, again and again.
+        struct Most;
+        impl rand::TryRng for Most {
+            type Error = std::convert::Infallible;
+            fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+                Ok(u32::MAX)
+            }
+            fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+                Ok(u64::MAX)
+            }
+            fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+                bytes.fill(u8::MAX);
+                Ok(())
+            }
+        }
+        assert!((normal(&mut Most, 2.0) - 2.0 * 4.2426).abs() < 1e-3);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let squares = (0..20_000).map(|_| normal(&mut rng, 2.0).powi(2));
+        let deviation = (squares.sum::<f32>() / 20_000.0).sqrt();
+        assert!((deviation - 2.0).abs() < 0.05, "{deviation}");
+    }
 }
