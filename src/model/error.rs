@@ -16,6 +16,8 @@ pub enum Error {
         "{name} holds weights for {holds}, not for {wanted}; give a file with weights for {wanted}, or leave the name empty for the built-in ones"
     )]
     Kind { name: String, holds: &'static str, wanted: &'static str },
+    #[error("what was to be written to {path:?} could not be used: {reason}; it is not written")]
+    Unusable { path: PathBuf, reason: String },
     #[error("network description: {0}")]
     Architecture(String),
     #[error("device \"{name}\": {reason}")]

@@ -11,6 +11,7 @@ mod folded;
 #[cfg(feature = "cuda")]
 mod graphs;
 mod network;
+mod output;
 mod runner;
 mod shared;
 mod weights;
@@ -23,8 +24,9 @@ pub use detector::{Detector, HeadAnswer};
 pub use device::DeviceChoice;
 pub use error::{Error, Result};
 pub use network::{BatchStatistics, Network, initial_tensors};
-pub use weights::{
-    Describe, FaceMetadata, FaceWeights, Metadata, Region, SmileWeights, Weights, write_atomically,
-};
+#[cfg(feature = "train")]
+pub(crate) use output::is_stream;
+pub use output::write_atomically;
+pub use weights::{Describe, FaceMetadata, FaceWeights, Metadata, Region, SmileWeights, Weights};
 #[cfg(feature = "train")]
 pub(crate) use weights::{from_safetensors, to_safetensors};

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::architecture::{Architecture, MOST_PARAMETERS};
 use super::error::{Error, Result};
 use super::file;
+use super::output::write_atomically;
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/smile.safetensors");
 static EMBEDDED_FACE: &[u8] = include_bytes!("../../models/face.safetensors");
@@ -237,27 +237,16 @@ impl<M: Describe> Weights<M> {
         to_safetensors(&self.tensors, METADATA_KEY, print_metadata(&self.metadata))
     }
 
-    /// Writes the file whole or not at all: to a temporary file beside it, then renamed.
+    /// Writes the file whole or not at all, as [`write_atomically`] does, once it is known that it can be read.
     ///
     /// # Errors
-    /// [`Error::Write`] where the folder can't be written.
+    /// [`Error::Unusable`] where [`Self::read`] would refuse it, [`Error::Write`] where it can't be written. Then
+    /// what was there is still there.
     pub fn write(&self, path: &Path) -> Result<()> {
         let bytes = self.to_bytes()?;
+        Self::parse(&bytes).map_err(|reason| Error::Unusable { path: path.into(), reason })?;
         write_atomically(path, &bytes).map_err(|source| Error::Write { path: path.into(), source })
     }
-}
-
-/// Writes a file whole or not at all.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(format!(".{}.partial", std::process::id()));
-    let written = std::fs::File::create(&partial)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&partial, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&partial);
-    }
-    written
 }
 
 const METADATA_KEY: &str = "smilefilter";
@@ -397,6 +386,11 @@ mod tests {
         let mut odd = weights();
         odd.metadata.temperature = 0.0;
         assert!(refusal(&odd).contains("temperature is 0"));
+        // What could not be read isn't written in the first place.
+        let folder = tempfile::tempdir().unwrap();
+        let unusable = odd.write(&folder.path().join("odd")).unwrap_err().to_string();
+        assert!(unusable.contains("temperature is 0"), "{unusable}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let mut odd = weights();
         odd.tensors.insert("0.conv.bias".into(), Tensor::full(f32::NAN, 3, &Device::Cpu).unwrap());
         assert!(refusal(&odd).contains("0.conv.bias"));
