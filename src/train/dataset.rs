@@ -1,12 +1,13 @@
 //! Labelled pictures, decoded and cropped once and kept in memory.
 
 use std::collections::HashMap;
-use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::RgbImage;
 use rayon::prelude::*;
 
+use super::classes::Classes;
+use super::decode::decode;
 use super::error::{Error, Result};
 use super::layout::{Labelled, Layout, poses};
 use super::source::Source;
@@ -80,24 +81,32 @@ pub struct Skipped {
 }
 
 impl Catalog {
-    /// Lists the data set in a folder or tar archive.
+    /// Lists the data set in a folder or archive.
     ///
     /// # Errors
     /// Where there is none, its layout is unknown, a label is missing, or it has no pictures.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::with_classes(path, &Classes::default())
+    }
+
+    /// The same, where folders are classes that `classes` knows.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`], and where a folder has pictures and is no class.
+    pub fn with_classes(path: &Path, classes: &Classes) -> Result<Self> {
         let mut source = Source::open(path)?;
-        let (layout, pictures) = Layout::find(&mut source)?;
+        let (layout, pictures) = Layout::find(&mut source, classes)?;
         Ok(Self { source, layout, pictures })
     }
 
-    /// Lists all pictures in a folder or tar archive, whatever its layout, without labels.
+    /// Lists all pictures in a folder or archive, whatever its layout, without labels.
     ///
     /// # Errors
     /// Where there is none.
     pub fn unlabelled(path: &Path) -> Result<Self> {
         let source = Source::open(path)?;
         let layout = Layout::Unlabelled;
-        let pictures = layout.pictures(&source)?;
+        let pictures = layout.pictures(&source, &Classes::default())?;
         Ok(Self { source, layout, pictures })
     }
 
@@ -111,6 +120,17 @@ impl Catalog {
 
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// The plain files that it is read from: an archive, or pictures and what labels them.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let pictures = self.pictures.iter().map(|picture| picture.name.as_str());
+        let mut files: Vec<PathBuf> = pictures
+            .chain(self.layout.tables().iter().copied())
+            .filter_map(|name| self.source.file_of(name))
+            .collect();
+        files.dedup();
+        files
     }
 
     /// GENKI-4K's angles of each head, in radians: yaw, pitch, roll. Empty for other data.
@@ -163,7 +183,11 @@ impl Catalog {
         }
         let path = self.source.path();
         match samples.is_empty() {
-            true => Err(Error::NoPictures { path: path.into(), skipped: skipped.len() }),
+            true => Err(Error::NoPictures {
+                path: path.into(),
+                skipped: skipped.len(),
+                first: skipped.into_iter().next(),
+            }),
             false => Ok(Dataset { name: last_component(path), layout: self.layout, samples, skipped }),
         }
     }
@@ -189,16 +213,7 @@ pub fn last_component(path: &Path) -> String {
 
 pub(super) fn read(source: &Source, name: &str) -> std::result::Result<RgbImage, String> {
     let bytes = source.read(name).map_err(|error| error.to_string())?;
-    decode(&bytes).map_err(|error| error.to_string())
-}
-
-/// Upright RGB, whatever the file's name claims it to be.
-fn decode(bytes: &[u8]) -> image::ImageResult<RgbImage> {
-    let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    decode(&bytes)
 }
 
 /// Cuts out of pictures what a view names.

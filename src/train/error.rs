@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::dataset::Skipped;
 use crate::model;
 
 /// What can go wrong around training, in words that say what to do.
@@ -13,12 +14,30 @@ pub enum Error {
     Layout { path: PathBuf, found: String, wanted: String },
     #[error("{file} of {}: {reason}", data.display())]
     Label { data: PathBuf, file: String, reason: String },
-    #[error("{} has no pictures that can be read ({skipped} broken); they are jpg, png, webp or bmp", path.display())]
-    NoPictures { path: PathBuf, skipped: usize },
     #[error(
-        "{data}: all {count} pictures are labelled \"{label}\"; a network learns only from both smiling and not smiling ones"
+        "{} has no pictures{}; they are jpg, png, webp or bmp",
+        path.display(),
+        first.as_ref().map_or(String::new(), |Skipped { name, reason }| {
+            format!(" that can be read ({skipped} broken, the first of them {name}: {reason})")
+        })
+    )]
+    NoPictures { path: PathBuf, skipped: usize, first: Option<Skipped> },
+    #[error(
+        "{data}: {}; a network learns only from both smiling and not smiling ones",
+        match count {
+            0 => "no picture is left to learn from".into(),
+            1 => format!("the only picture to learn from is labelled \"{label}\""),
+            count => format!("all {count} pictures to learn from are labelled \"{label}\""),
+        }
     )]
     OneClass { data: String, count: usize, label: &'static str },
+    #[error("another smile-train is writing {}; wait for it, or give another --out", path.display())]
+    Busy { path: PathBuf },
+    #[error(
+        "training came apart in epoch {epoch}: the loss or the weights are no finite numbers any more; try a smaller \
+         --learning-rate. What was there before is kept"
+    )]
+    Diverged { epoch: usize },
     /// Inputs that are sound by themselves but don't go together.
     #[error("{0}")]
     Mismatch(String),

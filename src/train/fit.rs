@@ -1,7 +1,7 @@
 //! The training loop.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
@@ -9,11 +9,13 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::adam::Adam;
 use super::average::Average;
 use super::error::{Error, Result};
 use super::recipe::Recipe;
+use super::{input, output};
 use crate::model::{self, BatchStatistics, Network};
 
 /// How fast the running averages of a normalisation follow the batches; Keras' default.
@@ -138,6 +140,7 @@ pub struct Trainer<T> {
     adam: Adam,
     average: Option<Average>,
     position: Position,
+    about: Value,
 }
 
 /// How far training has come.
@@ -153,11 +156,71 @@ struct Position {
 
 /// What a checkpoint says beside its tensors.
 #[derive(Serialize, Deserialize)]
-struct Checkpoint {
+struct State {
     recipe: Recipe,
     position: Position,
     steps: i32,
+    /// What it is of: see [`Trainer::about`].
+    #[serde(default)]
+    about: Value,
 }
+
+/// Where an interrupted training was, as a file has it.
+pub struct Checkpoint {
+    path: PathBuf,
+    state: State,
+    tensors: HashMap<String, Tensor>,
+}
+
+impl Checkpoint {
+    /// # Errors
+    /// Where the file can't be read, is no checkpoint, or has values that are no numbers.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes =
+            input::read(path, MOST_BYTES).map_err(|source| Error::Read { path: path.into(), source })?;
+        Self::parse(path, &bytes).map_err(|reason| foreign(path, &reason))
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Self, String> {
+        let (text, tensors) = model::from_safetensors(bytes, CHECKPOINT_KEY)?;
+        let state: State = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        if let Some(name) = not_finite(&tensors) {
+            return Err(format!("{name} has values that are no numbers"));
+        }
+        Ok(Self { path: path.into(), state, tensors })
+    }
+
+    /// What the run that wrote it said of itself; nothing where it said nothing.
+    pub fn about(&self) -> &Value {
+        &self.state.about
+    }
+
+    pub fn recipe(&self) -> &Recipe {
+        &self.state.recipe
+    }
+
+    /// The epochs done when it was written.
+    pub fn epochs(&self) -> usize {
+        self.state.position.history.len()
+    }
+}
+
+fn foreign(path: &Path, reason: &str) -> Error {
+    let source = std::io::Error::new(std::io::ErrorKind::InvalidData, format!("no checkpoint: {reason}"));
+    Error::Read { path: path.into(), source }
+}
+
+/// The name of a tensor with a value that is no number.
+fn not_finite(tensors: &HashMap<String, Tensor>) -> Option<&str> {
+    let is_finite = |tensor: &Tensor| {
+        let values = tensor.flatten_all().and_then(|values| values.to_vec1::<f32>());
+        values.is_ok_and(|values| values.iter().all(|value| value.is_finite()))
+    };
+    tensors.iter().find(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.as_str())
+}
+
+/// Bytes of a checkpoint, at most: four times what the largest network that the program makes has.
+const MOST_BYTES: u64 = 1 << 32;
 
 const CHECKPOINT_KEY: &str = "smilefilter-checkpoint";
 
@@ -199,8 +262,8 @@ impl<T: Task> Trainer<T> {
             }
             false => None,
         };
-        let position = Position::default();
-        Ok(Self { recipe, task, device: device.clone(), parameters, network, adam, average, position })
+        let (device, position, about) = (device.clone(), Position::default(), Value::Null);
+        Ok(Self { recipe, task, device, parameters, network, adam, average, position, about })
     }
 
     /// Goes on where the run that wrote `checkpoint` was, in the middle of an epoch too.
@@ -208,13 +271,15 @@ impl<T: Task> Trainer<T> {
     /// # Errors
     /// Where the file can't be read or is no checkpoint.
     pub fn resume(checkpoint: &Path, task: T, device: &Device) -> Result<Self> {
-        let failed = |source| Error::Read { path: checkpoint.into(), source };
-        let foreign = |reason: String| {
-            failed(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("no checkpoint: {reason}")))
-        };
-        let bytes = std::fs::read(checkpoint).map_err(failed)?;
-        let (text, mut tensors) = model::from_safetensors(&bytes, CHECKPOINT_KEY).map_err(foreign)?;
-        let saved: Checkpoint = serde_json::from_str(&text).map_err(|error| foreign(error.to_string()))?;
+        Self::from_checkpoint(Checkpoint::read(checkpoint)?, task, device)
+    }
+
+    /// The same from what was read.
+    ///
+    /// # Errors
+    /// Where its tensors aren't those of its network.
+    pub fn from_checkpoint(checkpoint: Checkpoint, task: T, device: &Device) -> Result<Self> {
+        let Checkpoint { path, state: saved, mut tensors } = checkpoint;
         let state = |name: &String, _: &mut Tensor| STATES.iter().any(|state| name.starts_with(state));
         let states: HashMap<String, Tensor> = tensors.extract_if(state).collect();
         let mut trainer = Self::from_tensors(saved.recipe, task, tensors, device)?;
@@ -222,9 +287,15 @@ impl<T: Task> Trainer<T> {
         if let Some(average) = &mut trainer.average {
             restored = restored.and_then(|()| average.restore(saved.steps, &states));
         }
-        restored.ok_or_else(|| foreign("the optimiser's state is missing".into()))?;
+        restored.ok_or_else(|| foreign(&path, "the optimiser's state is missing"))?;
         trainer.position = saved.position;
+        trainer.about = saved.about;
         Ok(trainer)
+    }
+
+    /// What its checkpoints are to say that they are of: nobody must go on from those of another run.
+    pub fn about(self, about: Value) -> Self {
+        Self { about, ..self }
     }
 
     pub fn recipe(&self) -> &Recipe {
@@ -246,7 +317,8 @@ impl<T: Task> Trainer<T> {
     /// interruption.
     ///
     /// # Errors
-    /// Where the checkpoint can't be written, or the device fails.
+    /// [`Error::Diverged`] where numbers are none any more; then the last checkpoint is still there. Where the
+    /// checkpoint can't be written, or the device fails.
     pub fn run(
         &mut self,
         examples: &Examples<T::Example>,
@@ -255,6 +327,7 @@ impl<T: Task> Trainer<T> {
     ) -> Result<Outcome> {
         while self.position.history.len() < self.recipe.epochs {
             let outcome = self.run_epoch(examples, observer)?;
+            let diverged = Error::Diverged { epoch: self.position.history.len() + 1 };
             if outcome == Outcome::Finished {
                 let result = self.finish_epoch(examples.held_out)?;
                 observer.epoch(&result);
@@ -263,8 +336,10 @@ impl<T: Task> Trainer<T> {
                     ..Position::default()
                 };
             }
-            if let Some(path) = checkpoint {
-                self.save(path)?;
+            if let Some(path) = checkpoint
+                && !self.save(path)?
+            {
+                return Err(diverged);
             }
             if outcome == Outcome::Interrupted {
                 return Ok(outcome);
@@ -281,6 +356,9 @@ impl<T: Task> Trainer<T> {
         let batches = order.len().div_ceil(self.recipe.batch);
         for batch in order.chunks(self.recipe.batch).skip(self.position.batches) {
             self.step(batch, epoch, batches)?;
+            if !self.position.loss.is_finite() {
+                return Err(Error::Diverged { epoch });
+            }
             let position = &self.position;
             let examples = position.examples as f64;
             observer.batch(&Progress {
@@ -376,16 +454,21 @@ impl<T: Task> Trainer<T> {
         on_cpu(self.average.as_ref().map_or(&self.parameters, Average::parameters))
     }
 
-    fn save(&self, path: &Path) -> Result<()> {
+    /// Writes a checkpoint, unless it would have values that are no numbers: then it is `false`.
+    fn save(&self, path: &Path) -> Result<bool> {
         let (steps, mut tensors) = self.adam.state();
         if let Some(average) = &self.average {
             tensors.extend(average.state());
         }
         tensors.extend(on_cpu(&self.parameters)?);
-        let state = Checkpoint { recipe: self.recipe.clone(), position: self.position.clone(), steps };
-        let text = serde_json::to_string(&state).expect("a checkpoint is plain data");
+        if not_finite(&tensors).is_some() {
+            return Ok(false);
+        }
+        let (recipe, position, about) = (self.recipe.clone(), self.position.clone(), self.about.clone());
+        let text = serde_json::to_string(&State { recipe, position, steps, about });
+        let text = text.expect("a checkpoint is plain data");
         let bytes = model::to_safetensors(&tensors, CHECKPOINT_KEY, text)?;
-        model::write_atomically(path, &bytes).map_err(|source| Error::Write { path: path.into(), source })
+        output::write(path, &bytes).map(|()| true)
     }
 }
 

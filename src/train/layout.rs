@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::classes::{Class, Classes};
 use super::error::{Error, Result};
+use super::input;
 use super::source::Source;
 
 const R2009A_IMAGES: &str = "Subsets/GENKI-4K/GENKI-4K_Images.txt";
@@ -22,7 +24,7 @@ pub enum Layout {
     /// `files/` and, in `Subsets/GENKI-4K/`, a list of names and a list of their labels.
     #[serde(rename = "GENKI-R2009a")]
     GenkiR2009a,
-    /// `smile/` and `no-smile/`.
+    /// `smile/` and `no-smile/`, or other names that [`Classes`] knows.
     #[serde(rename = "folder a class")]
     Classes,
     /// Pictures anywhere, that nobody has labelled.
@@ -50,16 +52,25 @@ impl Layout {
         }
     }
 
+    /// Files beside the pictures that say what they are.
+    pub(super) fn tables(self) -> &'static [&'static str] {
+        match self {
+            Self::Genki4k => &["labels.txt"],
+            Self::GenkiR2009a => &[R2009A_IMAGES, R2009A_LABELS],
+            Self::Classes | Self::Unlabelled => &[],
+        }
+    }
+
     /// Finds the source's layout, goes into the folder that wraps it, if any, and lists its
     /// pictures in name order.
     ///
     /// # Errors
     /// Where no layout fits, or a picture has no label.
-    pub(super) fn find(source: &mut Source) -> Result<(Self, Vec<Labelled>)> {
+    pub(super) fn find(source: &mut Source, classes: &Classes) -> Result<(Self, Vec<Labelled>)> {
         let found = source.top();
         for _ in 0..=MAX_WRAPPERS {
-            if let Some(layout) = Self::LABELLED.into_iter().find(|layout| layout.fits(source)) {
-                return Ok((layout, layout.pictures(source)?));
+            if let Some(layout) = Self::LABELLED.into_iter().find(|layout| layout.fits(source, classes)) {
+                return Ok((layout, layout.pictures(source, classes)?));
             }
             match source.top().as_slice() {
                 [only] if source.has_folder(only) => source.enter(only),
@@ -77,23 +88,25 @@ impl Layout {
         let parts = match self {
             Self::Genki4k => "`files/` and `labels.txt`".into(),
             Self::GenkiR2009a => format!("`files/`, `{R2009A_IMAGES}` and `{R2009A_LABELS}`"),
-            Self::Classes => "`smile/` and `no-smile/`".into(),
+            Self::Classes => {
+                "`smile/` and `no-smile/`, or others that --classes smile=… no-smile=… names".into()
+            }
             Self::Unlabelled => "pictures".into(),
         };
         format!("{parts} ({})", self.name())
     }
 
-    fn fits(self, source: &Source) -> bool {
+    fn fits(self, source: &Source, classes: &Classes) -> bool {
         match self {
             Self::Genki4k => source.has("labels.txt") || source.has_folder("files"),
             Self::GenkiR2009a => source.has(R2009A_IMAGES) || source.has(R2009A_LABELS),
-            Self::Classes => source.has_folder("smile") || source.has_folder("no-smile"),
+            Self::Classes => folders(source).iter().any(|folder| classes.of(folder).is_some()),
             Self::Unlabelled => true,
         }
     }
 
     /// In name order; without labels, none smiles.
-    pub(super) fn pictures(self, source: &Source) -> Result<Vec<Labelled>> {
+    pub(super) fn pictures(self, source: &Source, classes: &Classes) -> Result<Vec<Labelled>> {
         let mut pictures = match self {
             Self::Genki4k => pair(source, "labels.txt", pictures_in(source, "files"))?,
             Self::GenkiR2009a => {
@@ -103,21 +116,48 @@ impl Layout {
                 });
                 pair(source, R2009A_LABELS, names.collect())?
             }
-            Self::Classes => [("no-smile", false), ("smile", true)]
-                .into_iter()
-                .flat_map(|(folder, smiling)| {
-                    pictures_in(source, folder).into_iter().map(move |name| Labelled { name, smiling })
-                })
-                .collect(),
+            Self::Classes => by_folder(source, classes)?,
             Self::Unlabelled => {
                 all_pictures(source).into_iter().map(|name| Labelled { name, smiling: false }).collect()
             }
         };
         pictures.sort_by(|a, b| a.name.cmp(&b.name));
         match pictures.is_empty() {
-            true => Err(Error::NoPictures { path: source.path().into(), skipped: 0 }),
+            true => Err(Error::NoPictures { path: source.path().into(), skipped: 0, first: None }),
             false => Ok(pictures),
         }
+    }
+}
+
+fn folders(source: &Source) -> Vec<String> {
+    source.top().into_iter().filter(|name| source.has_folder(name)).collect()
+}
+
+/// The pictures of each folder that is a class.
+///
+/// # Errors
+/// Where there are pictures in a folder that is none.
+fn by_folder(source: &Source, classes: &Classes) -> Result<Vec<Labelled>> {
+    let (mut all, mut others) = (Vec::new(), Vec::new());
+    for folder in folders(source) {
+        let names = pictures_in(source, &folder);
+        let label = |smiling| names.iter().map(move |name| Labelled { name: name.clone(), smiling });
+        match classes.of(&folder) {
+            Some(Class::Smiling) => all.extend(label(true)),
+            Some(Class::NotSmiling) => all.extend(label(false)),
+            Some(Class::Ignored) => {}
+            None if names.is_empty() => {}
+            None => others.push(folder),
+        }
+    }
+    match others.is_empty() {
+        true => Ok(all),
+        false => Err(Error::Mismatch(format!(
+            "{}: whether people in {} smile is not known; say it with --classes smile=… no-smile=…, or leave them \
+             out with --classes ignore=…",
+            source.path().display(),
+            enumerate(&others)
+        ))),
     }
 }
 
@@ -148,7 +188,7 @@ fn lines(source: &Source, name: &str) -> Result<Vec<String>> {
         file: name.into(),
         reason: format!("it labels the pictures, but cannot be read: {error}"),
     })?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(input::text(&bytes));
     Ok(text.trim_end().lines().map(|line| line.trim().to_string()).collect())
 }
 
@@ -174,7 +214,8 @@ fn pair(source: &Source, file: &str, names: Vec<String>) -> Result<Vec<Labelled>
                 _ => {
                     let line = index + 1;
                     return Err(failed(format!(
-                        "line {line} labels {name} {label:?}; it must start with 1 (smiling) or 0"
+                        "line {line} labels {name} {:?}; it must start with 1 (smiling) or 0",
+                        shortened(&label)
                     )));
                 }
             };
@@ -187,12 +228,21 @@ fn pair(source: &Source, file: &str, names: Vec<String>) -> Result<Vec<Labelled>
 pub(super) fn poses(source: &Source) -> HashMap<String, [f32; 3]> {
     let names = source.files_below("files");
     let text = source.read("labels.txt").unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    let text = String::from_utf8_lossy(input::text(&text));
     let angles = text.lines().map(|line| {
         let mut numbers = line.split_whitespace().skip(1).map(|word| word.parse::<f32>().ok());
         Some([numbers.next()??, numbers.next()??, numbers.next()??])
     });
     names.into_iter().zip(angles).filter_map(|(name, angles)| Some((name, angles?))).collect()
+}
+
+/// The start of a text, for a message: a file that isn't what its name says may have a single line.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
 }
 
 /// The first few names, for a message.

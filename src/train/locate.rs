@@ -1,6 +1,6 @@
 //! Faces in folders of pictures.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -8,12 +8,12 @@ use rayon::prelude::*;
 use super::dataset::{self, Skipped};
 use super::error::{Error, Result};
 use super::layout::{all_pictures, is_picture};
-use super::source::Source;
+use super::source::{Source, name_of};
 use crate::analysis::crop::Picture;
 use crate::analysis::locate::{Detection, Locator};
 use crate::model::FaceWeights;
 
-/// Pictures by name, from folders, tar archives and single files; nothing is decoded yet.
+/// Pictures by name, from folders, archives and single files; nothing is decoded yet.
 pub struct Pictures {
     sources: Vec<Source>,
     /// Index of a source, and the name there.
@@ -33,12 +33,9 @@ impl Pictures {
     pub fn list<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
         let mut all = Self { sources: Vec::new(), names: Vec::new() };
         for path in paths.iter().map(AsRef::as_ref) {
-            let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let file = path.file_name().map(name_of);
             let (source, names) = match file.filter(|name| path.is_file() && is_picture(name)) {
-                Some(name) => {
-                    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                    (Source::open(folder.unwrap_or(Path::new(".")))?, vec![name])
-                }
+                Some(name) => (Source::of_file(path, name.clone()), vec![name]),
                 None => {
                     let source = Source::open(path)?;
                     let names = all_pictures(&source);
@@ -46,13 +43,18 @@ impl Pictures {
                 }
             };
             if names.is_empty() {
-                return Err(Error::NoPictures { path: path.into(), skipped: 0 });
+                return Err(Error::NoPictures { path: path.into(), skipped: 0, first: None });
             }
             let index = all.sources.len();
             all.names.extend(names.into_iter().map(|name| (index, name)));
             all.sources.push(source);
         }
         Ok(all)
+    }
+
+    /// The plain files that they are read from.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.names.iter().filter_map(|(source, name)| self.sources[*source].file_of(name))
     }
 
     pub fn len(&self) -> usize {
@@ -103,17 +105,10 @@ impl Pictures {
         Ok((located, skipped))
     }
 
-    /// An even choice of at most `most` of `located`, with their pictures.
-    pub fn choose<'a>(&self, located: &'a [Located], most: usize) -> Vec<(&'a Located, RgbImage)> {
-        let every = located.len().div_ceil(most.max(1)).max(1);
-        located
-            .iter()
-            .step_by(every)
-            .filter_map(|located| {
-                let (source, name) = self.names.iter().find(|(_, name)| *name == located.name)?;
-                Some((located, dataset::read(&self.sources[*source], name).ok()?))
-            })
-            .collect()
+    /// Decodes the picture in which these faces were found, if it is still there.
+    pub fn picture(&self, located: &Located) -> Option<RgbImage> {
+        let (source, name) = self.names.iter().find(|(_, name)| *name == located.name)?;
+        dataset::read(&self.sources[*source], name).ok()
     }
 }
 

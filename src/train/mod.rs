@@ -1,14 +1,18 @@
 //! Training and measuring networks: data sets, fitting, metrics, reports.
 
 mod adam;
+mod archive;
 mod augment;
 mod average;
 mod card;
+mod classes;
 mod dataset;
+mod decode;
 mod error;
 mod evaluation;
 mod face;
 mod fit;
+mod input;
 mod layout;
 mod locate;
 mod loss;
@@ -26,17 +30,19 @@ mod teachers;
 mod vary;
 
 pub use card::Card;
+pub use classes::{Class, Classes};
 pub use dataset::{Catalog, Dataset, Sample, Skipped, View, WIDE, last_component};
 pub use error::{Error, Result};
 pub use evaluation::{Band, Bin, Evaluation, Item, Kind, Level, Mistake, Perturbation, Point, robustness};
 pub use face::{
     Face, FaceData, FaceFiles, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally,
 };
-pub use fit::{EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer};
+pub use fit::{Checkpoint, EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer};
+pub use input::{check_plain, check_table};
 pub use layout::Layout;
 pub use locate::{Located, Pictures, table as faces_table};
 pub use metrics::{CLASSES, Confusion, area_under_curve, best_temperature, calibration_error, wilson};
-pub use output::{beside, check_file, check_folder, write};
+pub use output::{Lock, Outputs, beside, check_file, check_folder, check_weights, write};
 pub use recipe::{Loss, Preset, Recipe, Schedule};
 pub use record::{
     DataFacts, HeldOut, Measured, Record, SoftFacts, SplitFacts, TeacherFacts, UnlabelledFacts,

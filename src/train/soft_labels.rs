@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::dataset::{Sample, last_component};
 use super::error::{Error, Result};
+use super::input;
 
 /// Probabilities of smiling by the names of pictures.
 pub struct SoftLabels {
@@ -31,8 +32,8 @@ impl SoftLabels {
     /// [`Error::Label`] where the table can't be read, or a row is none of these.
     pub fn read(path: &Path) -> Result<Self> {
         let failed = |reason: String| Error::Label { data: path.into(), file: "table".into(), reason };
-        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let mut table = csv::Reader::from_reader(&bytes[..]);
+        let bytes = input::read(path, input::MOST_BYTES).map_err(|error| failed(error.to_string()))?;
+        let mut table = csv::Reader::from_reader(input::text(&bytes));
         let mut probabilities = HashMap::new();
         for row in table.deserialize() {
             let Row { file, probability } = row.map_err(|error| failed(error.to_string()))?;
@@ -105,6 +106,7 @@ mod tests {
             ("file\na.jpg\n", "probability"),
             ("file,probability\na.jpg,0.5\nb.jpg,often\n", "line: 3"),
             ("file,probability\na.jpg,1.5\n", "a.jpg: 1.5 is no probability"),
+            ("\u{feff}file,probability\na.jpg,1.5\n", "a.jpg: 1.5 is no probability"),
             ("file,probability\na.jpg,nan\n", "a.jpg: NaN is no probability"),
         ] {
             let message = read(text).err().unwrap().to_string();

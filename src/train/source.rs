@@ -1,73 +1,106 @@
-//! Where a data set's files come from: a folder or a tar archive, read the same way.
+//! Where a data set's files come from: a folder or an archive, read the same way.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Component, Path, PathBuf};
-use std::sync::Mutex;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsStr;
+use std::fs::{self, FileType};
+use std::io;
+use std::path::{Path, PathBuf};
 
+use super::archive::{Archive, MOST_FILES, Packed};
 use super::error::{Error, Result};
+use super::input;
 
-/// How deep folders are searched; links that lead back up end here.
-const MAX_DEPTH: usize = 16;
+/// What systems leave in folders and archives that no one has put there.
+const LEFT_BY_SYSTEMS: [&str; 4] = ["__MACOSX", "lost+found", "Thumbs.db", "desktop.ini"];
 
-/// A tree of files. Names are relative to its root, with `/` between their parts.
+/// A tree of files. Names are relative to its root, with `/` between their parts; hidden files and what systems
+/// leave are not among them.
 pub(super) struct Source {
     path: PathBuf,
     /// What stands before every name: empty, or folders with a `/` at the end.
     prefix: String,
-    store: Store,
+    files: BTreeMap<String, Place>,
+    /// Empty ones, too.
+    folders: BTreeSet<String>,
+    archive: Option<Archive>,
 }
 
-enum Store {
-    Folder,
-    /// Offset and length of each file's content.
-    Tar {
-        archive: Mutex<File>,
-        files: BTreeMap<String, (u64, u64)>,
-    },
+/// Where a file is.
+enum Place {
+    /// In the folder, at its name.
+    Named,
+    /// In the folder, at a path that no name can say.
+    At(PathBuf),
+    Packed(Packed),
 }
 
 impl Source {
-    /// Opens a folder, or reads the index of a tar archive.
+    /// Lists a folder with all in it, or what is in an archive.
     ///
     /// # Errors
-    /// [`Error::Read`] where there is neither.
+    /// [`Error::Read`] where there is neither, a folder can't be read, or there are too many files.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |source| Error::Read { path: path.into(), source };
-        let store = match fs::metadata(path).map_err(failed)?.is_dir() {
-            true => Store::Folder,
-            false => {
-                let archive = File::open(path).map_err(failed)?;
-                let files = index(&archive).map_err(|error| {
-                    failed(io::Error::other(format!("neither a folder nor a sound tar archive ({error})")))
-                })?;
-                Store::Tar { archive: Mutex::new(archive), files }
-            }
+        let mut source = Self {
+            path: path.into(),
+            prefix: String::new(),
+            files: BTreeMap::new(),
+            folders: BTreeSet::new(),
+            archive: None,
         };
-        Ok(Self { path: path.into(), prefix: String::new(), store })
+        if fs::metadata(path).map_err(failed)?.is_dir() {
+            source.walk()?;
+            return Ok(source);
+        }
+        let file = input::open(path).map_err(failed)?;
+        let (archive, index) = Archive::open(file).map_err(|error| {
+            failed(io::Error::other(format!(
+                "neither a folder nor a sound archive (.tar, .tar.gz, .tar.zst or .zip): {error}"
+            )))
+        })?;
+        source.archive = Some(archive);
+        for (name, place) in index {
+            if !name.is_empty() && !name.split('/').any(is_left_out) {
+                source.add_folders(&name);
+                source.files.insert(name, Place::Packed(place));
+            }
+        }
+        Ok(source)
+    }
+
+    /// One file alone, which has this name.
+    pub fn of_file(path: &Path, name: String) -> Self {
+        Self {
+            path: path.into(),
+            prefix: String::new(),
+            files: BTreeMap::from([(name, Place::At(path.into()))]),
+            folders: BTreeSet::new(),
+            archive: None,
+        }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The archive, or the plain file that is read for a name; `None` where there is no such file.
+    pub fn file_of(&self, name: &str) -> Option<PathBuf> {
+        let name = format!("{}{name}", self.prefix);
+        match self.files.get(&name)? {
+            Place::Named => Some(self.path.join(name)),
+            Place::At(path) => Some(path.clone()),
+            Place::Packed(_) => Some(self.path.clone()),
+        }
+    }
+
     /// Names of files and folders at the top, sorted.
     pub fn top(&self) -> Vec<String> {
-        let mut names: Vec<String> = match &self.store {
-            Store::Folder => fs::read_dir(self.full(""))
-                .map(|entries| {
-                    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-                })
-                .unwrap_or_default(),
-            Store::Tar { .. } => {
-                self.stored("").map(|name| name.split('/').next().unwrap_or(name).to_string()).collect()
-            }
-        };
-        names.retain(|name| !name.starts_with('.'));
-        names.sort_unstable();
-        names.dedup();
-        names
+        let first = |name: &str| name.split('/').next().unwrap_or(name).to_string();
+        let files = self.stored("").map(first);
+        let folders = self.folders.iter().filter_map(|name| name.strip_prefix(&self.prefix)).map(first);
+        let names: BTreeSet<String> = files.chain(folders).filter(|name| !name.is_empty()).collect();
+        names.into_iter().collect()
     }
 
     /// Makes the folder `name` the root.
@@ -77,100 +110,139 @@ impl Source {
 
     /// Whether there is a file or a folder of this name.
     pub fn has(&self, name: &str) -> bool {
-        match &self.store {
-            Store::Folder => self.full(name).exists(),
-            Store::Tar { files, .. } => {
-                files.contains_key(&format!("{}{name}", self.prefix)) || self.has_folder(name)
-            }
-        }
+        self.files.contains_key(&format!("{}{name}", self.prefix)) || self.has_folder(name)
     }
 
     pub fn has_folder(&self, name: &str) -> bool {
-        match &self.store {
-            Store::Folder => self.full(name).is_dir(),
-            Store::Tar { .. } => self.stored(&format!("{name}/")).next().is_some(),
-        }
+        self.folders.contains(&format!("{}{name}", self.prefix))
     }
 
-    /// Names of all files in and below `folder`, sorted; hidden ones are left out.
+    /// Names of all files in and below `folder`, sorted.
     pub fn files_below(&self, folder: &str) -> Vec<String> {
-        let mut names = match &self.store {
-            Store::Folder => {
-                let mut names = Vec::new();
-                self.walk(folder, MAX_DEPTH, &mut names);
-                names
-            }
-            Store::Tar { .. } => self.stored(&format!("{folder}/")).map(String::from).collect(),
-        };
-        names.retain(|name| !name.split('/').any(|part| part.starts_with('.')));
-        names.sort_unstable();
-        names
+        self.stored(&format!("{folder}/")).map(String::from).collect()
     }
 
     /// The content of a file.
+    ///
+    /// # Errors
+    /// Where there is none, it is no plain file, or it is too large for a picture or a table.
     pub fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        match &self.store {
-            Store::Folder => fs::read(self.full(name)),
-            Store::Tar { archive, files } => {
-                let &(offset, len) =
-                    files.get(&format!("{}{name}", self.prefix)).ok_or(io::ErrorKind::NotFound)?;
-                let mut bytes = Vec::new();
-                let mut archive = archive.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                archive.seek(SeekFrom::Start(offset))?;
-                (&mut *archive).take(len).read_to_end(&mut bytes)?;
-                if bytes.len() as u64 == len { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-            }
+        let full = format!("{}{name}", self.prefix);
+        match (self.files.get(&full), &self.archive) {
+            (Some(Place::Named), _) => input::read(&self.path.join(full), input::MOST_BYTES),
+            (Some(Place::At(path)), _) => input::read(path, input::MOST_BYTES),
+            (Some(Place::Packed(place)), Some(archive)) => archive.read(place),
+            _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    fn full(&self, name: &str) -> PathBuf {
-        self.path.join(&self.prefix).join(name)
-    }
-
-    /// Names in the archive that start with `start`.
+    /// Names that start with `start`.
     fn stored<'a>(&'a self, start: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let start = format!("{}{start}", self.prefix);
-        let files = match &self.store {
-            Store::Tar { files, .. } => Some(files),
-            Store::Folder => None,
-        };
-        files
-            .into_iter()
-            .flat_map(move |files| {
-                let start = start.clone();
-                files.range(start.clone()..).take_while(move |(name, _)| name.starts_with(&start))
-            })
-            .map(|(name, _)| &name[self.prefix.len()..])
+        let len = self.prefix.len();
+        self.files
+            .range(start.clone()..)
+            .map(|(name, _)| name.as_str())
+            .take_while(move |name| name.starts_with(&start))
+            .map(move |name| &name[len..])
     }
 
-    fn walk(&self, folder: &str, depth: usize, names: &mut Vec<String>) {
-        let Ok(entries) = fs::read_dir(self.full(folder)) else { return };
-        for entry in entries.flatten() {
-            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
-            // Follows links, which data sets are often put together from.
-            match self.full(&name).is_dir() {
-                true if depth > 1 => self.walk(&name, depth - 1, names),
-                true => {}
-                false => names.push(name),
+    fn add_folders(&mut self, name: &str) {
+        for (end, _) in name.match_indices('/') {
+            self.folders.insert(name[..end].into());
+        }
+    }
+
+    /// Lists the folder. Links are followed, as data sets are often put together from them, but every real folder
+    /// is listed once: at its own place if that is in the tree, else where the first link to it is.
+    fn walk(&mut self) -> Result<()> {
+        let mut seen = HashSet::new();
+        let mut links = Vec::new();
+        self.list(self.path.clone(), String::new(), &mut seen, &mut links)?;
+        while !links.is_empty() {
+            links.sort();
+            for (name, path) in std::mem::take(&mut links) {
+                self.list(path, name, &mut seen, &mut links)?;
             }
         }
+        Ok(())
+    }
+
+    /// Lists a folder and the real ones below it, and puts links to folders aside.
+    fn list(
+        &mut self,
+        path: PathBuf,
+        name: String,
+        seen: &mut HashSet<PathBuf>,
+        links: &mut Vec<(String, PathBuf)>,
+    ) -> Result<()> {
+        let mut open = vec![(path, name)];
+        while let Some((path, name)) = open.pop() {
+            let failed = |source| Error::Read { path: path.clone(), source };
+            if !seen.insert(path.canonicalize().map_err(failed)?) {
+                continue;
+            }
+            for entry in fs::read_dir(&path).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let part = name_of(&entry.file_name());
+                if is_left_out(&part) {
+                    continue;
+                }
+                let name = if name.is_empty() { part } else { format!("{name}/{part}") };
+                match kind_of(&entry.path(), entry.file_type().map_err(failed)?) {
+                    Kind::Folder => {
+                        self.folders.insert(name.clone());
+                        open.push((entry.path(), name));
+                    }
+                    Kind::LinkToFolder => {
+                        self.folders.insert(name.clone());
+                        links.push((name, entry.path()));
+                    }
+                    Kind::File => {
+                        let is_named = self.path.join(&name) == entry.path();
+                        let place = if is_named { Place::Named } else { Place::At(entry.path()) };
+                        self.files.insert(name, place);
+                    }
+                }
+            }
+            if self.files.len() + self.folders.len() > MOST_FILES {
+                return Err(failed(io::Error::other(format!(
+                    "with it there are more than {MOST_FILES} files; name a folder with fewer"
+                ))));
+            }
+        }
+        Ok(())
     }
 }
 
-fn index(archive: &File) -> io::Result<BTreeMap<String, (u64, u64)>> {
-    let mut files = BTreeMap::new();
-    for entry in tar::Archive::new(archive).entries_with_seek()? {
-        let entry = entry?;
-        if !entry.header().entry_type().is_file() {
-            continue;
-        }
-        let parts: Vec<String> = entry
-            .path()?
-            .components()
-            .filter(|part| *part != Component::CurDir)
-            .map(|part| part.as_os_str().to_string_lossy().into_owned())
-            .collect();
-        files.insert(parts.join("/"), (entry.raw_file_position(), entry.size()));
+enum Kind {
+    File,
+    Folder,
+    LinkToFolder,
+}
+
+/// What leads nowhere counts as a file, which then can't be read and is named.
+fn kind_of(path: &Path, kind: FileType) -> Kind {
+    match () {
+        () if kind.is_dir() => Kind::Folder,
+        () if kind.is_symlink() && path.is_dir() => Kind::LinkToFolder,
+        () => Kind::File,
     }
-    Ok(files)
+}
+
+fn is_left_out(part: &str) -> bool {
+    part.starts_with('.') || LEFT_BY_SYSTEMS.contains(&part)
+}
+
+/// A name as text. Bytes that are none stand as `\xff`, so that different names stay different.
+pub(super) fn name_of(name: &OsStr) -> String {
+    let chunks = name.as_encoded_bytes().utf8_chunks();
+    let parts = chunks.map(|chunk| match chunk.invalid() {
+        [] => Cow::Borrowed(chunk.valid()),
+        bytes => {
+            let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            Cow::Owned(format!("{}{escaped}", chunk.valid()))
+        }
+    });
+    parts.collect()
 }

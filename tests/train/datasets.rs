@@ -1,10 +1,11 @@
 //! Every layout, from folders and archives, and what can be wrong with them.
 
 use std::fs;
-use std::path::Path;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
 
 use gstsmile::model::Region;
-use gstsmile::train::{Catalog, Error, Layout, View};
+use gstsmile::train::{Catalog, Classes, Error, Layout, View};
 use image::{ImageFormat, Rgb, RgbImage};
 use tempfile::tempdir;
 
@@ -70,6 +71,116 @@ fn a_folder_a_class_with_every_kind_of_picture() {
     ];
     assert_eq!(listing(&dataset), expected);
     assert!(dataset.skipped.is_empty());
+}
+
+/// The same data set as a packed archive of each kind.
+fn packed(folder: &Path, to: &Path) -> Vec<PathBuf> {
+    let tar = fs::read(tar_of(folder, "", &to.join("set.tar"))).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar).unwrap();
+    // Two frames with one to be skipped between them, as programs write that pack in parallel.
+    let frame =
+        |part: &[u8]| ruzstd::encoding::compress_to_vec(part, ruzstd::encoding::CompressionLevel::Fastest);
+    let (first, second) = tar.split_at(tar.len() / 2);
+    let skipped = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, b'a', b'b', b'c'];
+    let zstandard = [frame(first), skipped.to_vec(), frame(second)].concat();
+    // Stored as they are; the tests of hostile archives have packed ones.
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for entry in tar::Archive::new(&tar[..]).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.header().entry_type().is_file() {
+            zip.start_file(entry.path().unwrap().to_str().unwrap(), stored).unwrap();
+            std::io::copy(&mut entry, &mut zip).unwrap();
+        }
+    }
+    let zip = zip.finish().unwrap().into_inner();
+    let all = [("set.tar.gz", gzip.finish().unwrap()), ("set.tar.zst", zstandard), ("set.zip", zip)];
+    all.into_iter()
+        .map(|(name, bytes)| {
+            put(to, name, bytes);
+            to.join(name)
+        })
+        .collect()
+}
+
+#[test]
+fn packed_archives_give_what_folders_give() {
+    let place = tempdir().unwrap();
+    let genki = place.path().join("genki");
+    put_genki(&genki, &LABELS);
+    let from_folder = read(&genki).unwrap();
+    for archive in packed(&genki, place.path()) {
+        let from_archive = read(&archive).unwrap();
+        assert_eq!(from_archive.samples, from_folder.samples, "{archive:?}");
+        assert_eq!(from_archive.layout, from_folder.layout);
+    }
+    let refused = "neither a folder nor a sound archive (.tar, .tar.gz, .tar.zst or .zip)";
+    put(place.path(), "set.7z", b"7z\xbc\xaf\x27\x1c and more".repeat(100));
+    assert!(failure(&place.path().join("set.7z")).1.contains(refused));
+    let cut = fs::read(place.path().join("set.tar.gz")).unwrap();
+    put(place.path(), "cut.tar.gz", &cut[..cut.len() / 2]);
+    assert!(failure(&place.path().join("cut.tar.gz")).1.contains("cut.tar.gz"));
+}
+
+#[test]
+fn what_systems_leave_behind_is_no_picture_and_no_class() {
+    let folder = tempdir().unwrap();
+    put_classes(&folder.path().join("set/faces"), 2);
+    let expected = read(&folder.path().join("set")).unwrap();
+    for name in [".DS_Store", "__MACOSX/faces/smile/._000.jpg", "faces/smile/._000.jpg", "faces/.DS_Store"] {
+        put(folder.path(), &format!("set/{name}"), "left by another system");
+    }
+    put(folder.path(), "set/__MACOSX/smile/a.jpg", jpeg(7, true));
+    for data in ["set", "set.tar"] {
+        if data == "set.tar" {
+            tar_of(&folder.path().join("set"), "", &folder.path().join(data));
+        }
+        let dataset = read(&folder.path().join(data)).unwrap();
+        assert_eq!(dataset.samples, expected.samples);
+        assert!(dataset.skipped.is_empty());
+    }
+}
+
+#[test]
+fn a_mark_of_byte_order_is_no_error() {
+    let folder = tempdir().unwrap();
+    put_genki(folder.path(), &LABELS);
+    let labels = fs::read_to_string(folder.path().join("labels.txt")).unwrap();
+    put(folder.path(), "labels.txt", format!("\u{feff}{labels}"));
+    assert_eq!(read(folder.path()).unwrap().labels(), LABELS);
+    assert_eq!(Catalog::open(folder.path()).unwrap().poses().len(), LABELS.len());
+}
+
+#[test]
+fn class_folders_have_usual_names_or_those_that_are_told() {
+    let folder = tempdir().unwrap();
+    for name in ["happy/a.jpg", "Smiling/b.jpg", "no_smile/c.jpg", "neutral/d.jpg"] {
+        put(folder.path(), name, jpeg(1, true));
+    }
+    let dataset = read(folder.path()).unwrap();
+    assert_eq!(dataset.layout, Layout::Classes);
+    let usual =
+        [("Smiling/b.jpg", true), ("happy/a.jpg", true), ("neutral/d.jpg", false), ("no_smile/c.jpg", false)];
+    assert_eq!(listing(&dataset), usual);
+
+    // What is neither is never left out without a word.
+    put(folder.path(), "surprise/e.jpg", jpeg(1, true));
+    put(folder.path(), "notes/list.txt", "no picture");
+    let message = failure(folder.path()).1;
+    assert!(
+        message.contains("surprise") && message.contains("--classes") && !message.contains("notes"),
+        "{message}"
+    );
+    let with = |words: &[&str]| {
+        let classes = Classes::told(words).unwrap();
+        let dataset = Catalog::with_classes(folder.path(), &classes).unwrap().decode(VIEW, || {}).unwrap();
+        listing(&dataset).iter().map(|&(name, smiling)| (name.to_string(), smiling)).collect::<Vec<_>>()
+    };
+    assert_eq!(with(&["ignore=surprise"]).len(), 4);
+    let told = with(&["smile=surprise,neutral", "no-smile=happy"]);
+    assert!(told.contains(&("surprise/e.jpg".into(), true)) && told.contains(&("happy/a.jpg".into(), false)));
+    assert!(told.contains(&("neutral/d.jpg".into(), true)), "{told:?}");
 }
 
 #[test]
@@ -174,11 +285,11 @@ fn an_unknown_layout_says_what_was_looked_for() {
     let folder = tempdir().unwrap();
     let (_, message) = failure(folder.path());
     assert!(message.contains("nothing in it"), "{message}");
-    put(folder.path(), "happy/a.jpg", jpeg(1, true));
-    put(folder.path(), "sad/a.jpg", jpeg(1, false));
+    put(folder.path(), "cats/a.jpg", jpeg(1, true));
+    put(folder.path(), "dogs/a.jpg", jpeg(1, false));
     let (error, message) = failure(folder.path());
     assert!(matches!(error, Error::Layout { .. }));
-    for part in ["happy, sad", "labels.txt", "GENKI-4K_Images.txt", "no-smile/"] {
+    for part in ["cats, dogs", "labels.txt", "GENKI-4K_Images.txt", "no-smile/"] {
         assert!(message.contains(part), "{part}: {message}");
     }
 }

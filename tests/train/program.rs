@@ -209,7 +209,11 @@ fn errors_have_their_exit_codes_and_leave_nothing() {
             2,
             "--soft-labels is not for --preset face",
         ),
-        (format!("--data faces {out} --variation 0.5"), 2, "--variation is only for --preset smile"),
+        (
+            format!("--data faces {out} --preset paper-deep --variation 0.5"),
+            2,
+            "--variation is only for --preset smile",
+        ),
         (format!("cross-validate --data faces {out} --no-face faces"), 2, "--no-face is only for"),
         (format!("cross-validate --data faces {out} --preset face"), 2, "cross-validate is not for"),
         (format!("cross-validate --data faces {out} --only-fold 5"), 2, "--only-fold 5: folds are 1 to 4"),
@@ -228,6 +232,43 @@ fn errors_have_their_exit_codes_and_leave_nothing() {
         assert!(errors(&output).contains(message), "{arguments}: {}", errors(&output));
         assert_eq!(names(folder.path()), before, "{arguments}");
     }
+}
+
+#[test]
+fn classes_are_told_for_all_data_sets() {
+    let folder = tempdir().unwrap();
+    for (data, count) in [("faces", 8), ("more", 4)] {
+        put_classes(&folder.path().join(data), count);
+        for (from, to) in [("smile", "grin"), ("no-smile", "bored")] {
+            fs::rename(folder.path().join(data).join(from), folder.path().join(data).join(to)).unwrap();
+        }
+    }
+    let train = format!("{TRAIN} --epochs 1 --extra more");
+    let output = run(folder.path(), &train);
+    assert!(output.status.code() == Some(2) && errors(&output).contains("--classes"), "{}", errors(&output));
+    let classes = "--classes smile=grin no-smile=bored";
+    let output = run(folder.path(), &format!("{train} {classes}"));
+    succeeded(&output);
+    let log = errors(&output);
+    assert!(
+        log.contains("faces: 16 pictures (8 smiling, 8") && log.contains("more: 8 pictures (4 smiling"),
+        "{log}"
+    );
+    succeeded(&run(folder.path(), &format!("eval --model smile.safetensors --data faces {classes}")));
+    let output = run(folder.path(), &format!("{train} --classes grin=smile"));
+    assert!(errors(&output).contains("--classes: \"grin=smile\""), "{}", errors(&output));
+}
+
+#[test]
+fn the_usual_preset_is_the_one_that_the_element_likes() {
+    let folder = tempdir().unwrap();
+    let help = succeeded(&run(folder.path(), "--help"));
+    let [examples, presets] =
+        ["Examples:", "--preset <PRESET>"].map(|word| &help[help.find(word).unwrap()..]);
+    let first = examples.lines().nth(2).unwrap();
+    assert!(first.contains("--init models/smile.safetensors") && !first.contains("--preset"), "{first}");
+    let default = &presets[presets.find("[default: ").unwrap_or_default()..];
+    assert!(default.starts_with("[default: smile]"), "{default}");
 }
 
 #[test]

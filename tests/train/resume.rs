@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::Device;
 use gstsmile::model::{Architecture, Metadata, Weights};
 use gstsmile::train::{
-    Dataset, EpochResult, Examples, Extra, Loss, Observer, Outcome, Preset, Progress, Recipe, Sample,
+    Dataset, EpochResult, Error, Examples, Extra, Loss, Observer, Outcome, Preset, Progress, Recipe, Sample,
     Schedule, Smiles, Trainer,
 };
 use tempfile::tempdir;
@@ -79,6 +79,32 @@ fn train(recipe: &Recipe, dataset: &Dataset, stops: &[usize], checkpoint: &Path)
     assert_eq!(epochs, [1, 2, 3], "no epoch is lost or doubled");
     let metadata = Metadata::new(recipe.architecture.clone());
     Weights { metadata, tensors: trainer.tensors().unwrap() }.to_bytes().unwrap()
+}
+
+#[test]
+fn training_that_comes_apart_ends_and_leaves_the_last_good_checkpoint() {
+    let folder = tempdir().unwrap();
+    put_classes(folder.path(), 14);
+    let dataset = read(folder.path()).unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    let (training, held_out) = samples(&dataset);
+    let examples = Examples::new(&training, &held_out);
+    let sound = Trainer::new(Recipe { epochs: 1, ..recipe() }, task(), &Device::Cpu);
+    sound.unwrap().run(&examples, Some(&checkpoint), &mut Stopper::default()).unwrap();
+    let before = std::fs::read(&checkpoint).unwrap();
+    let wild = Recipe { learning_rate: 1e30, ..recipe() };
+    let mut trainer = Trainer::new(wild, task(), &Device::Cpu).unwrap();
+    let error = trainer.run(&examples, Some(&checkpoint), &mut Stopper::default()).unwrap_err();
+    assert!(matches!(error, Error::Diverged { epoch: 1 }), "{error}");
+    assert!(error.is_bad_input() && error.to_string().contains("--learning-rate"), "{error}");
+    assert!(std::fs::read(&checkpoint).unwrap() == before);
+    // Nor would such weights be written.
+    let out = folder.path().join("out");
+    std::fs::write(&out, "good").unwrap();
+    let metadata = Metadata::new(recipe().architecture);
+    let tensors = trainer.tensors().unwrap();
+    assert!(Weights { metadata, tensors }.write(&out).is_err());
+    assert_eq!(std::fs::read(&out).unwrap(), b"good");
 }
 
 #[test]

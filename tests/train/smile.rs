@@ -354,7 +354,7 @@ fn located_faces_are_written_and_drawn() {
     assert_eq!(succeeded(&output), "0 faces in 6 pictures, 6 without one\n");
     for (arguments, message) in [
         ("--data absent", "cannot read absent"),
-        ("--data locator.safetensors", "neither a folder nor a sound tar archive"),
+        ("--data locator.safetensors", "neither a folder nor a sound archive"),
         ("--data faces --threshold 2", "from 0 to 1"),
         ("--data faces --csv absent/boxes.csv", "no folder absent"),
     ] {

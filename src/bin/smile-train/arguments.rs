@@ -11,19 +11,23 @@ use gstsmile::train::{Error, HeldOut, Loss, Preset, Recipe, Split};
 /// Trains and measures the networks of smilefilter
 ///
 /// Without a subcommand it trains. DATA is GENKI-4K as published (files/ and labels.txt), the
-/// layout of GENKI-R2009a (files/ and Subsets/GENKI-4K/), a folder a class (smile/ and no-smile/),
-/// or a tar archive of any of these.
+/// layout of GENKI-R2009a (files/ and Subsets/GENKI-4K/), a folder a class (smile/ and no-smile/,
+/// or happy/, neutral/ and such), or an archive of any of these (.tar, .tar.gz, .tar.zst or .zip).
 #[derive(Debug, Parser)]
 #[command(name = "smile-train", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_long_help = "\
 Examples:
-  Train the paper's network and draw its learning curves:
-    smile-train --data genki4k --preset paper-deep --out smile.safetensors --report report
+  Adapt the weights that come with it to a few hundred pictures of your own, in happy/ and neutral/:
+    smile-train --init models/smile.safetensors --data mine --epochs 2 --out my.safetensors
+  Train from many pictures alone, and draw learning curves:
+    smile-train --data genki4k --out smile.safetensors --report report
   Choose the strength of L2 without a look at the test part:
     smile-train --data genki4k --validation-fraction 0.2 --l2 3e-4 --out try.safetensors
   Go on after Ctrl-C:
-    smile-train --data genki4k --preset paper-deep --out smile.safetensors --resume
+    smile-train --data genki4k --out smile.safetensors --report report --resume
+  Train one of the paper's networks, which look at whole pictures (region=full in the element):
+    smile-train --data genki4k --preset paper-deep --out paper.safetensors
   Train a face locator from boxes:
     smile-train --preset face --data genki4k --boxes boxes.csv --no-face things --out face.safetensors
   Find faces:
@@ -58,9 +62,13 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct TrainArguments {
-    /// Data set: a folder or tar archive
+    /// Data set: a folder or archive
     #[arg(long, help_heading = "Data")]
     pub data: PathBuf,
+    /// Which folders are which class, as smile=happy,laughing no-smile=sad ignore=surprise, where their names
+    /// aren't usual ones such as happy/, no_smile/ or neutral/; for --extra, too
+    #[arg(long, value_name = "CLASS=DIR,…", num_args = 1.., help_heading = "Data")]
+    pub classes: Vec<String>,
     /// With --preset face: table of faces with a header, a row a face, and the columns file, x, y, w, h in
     /// pixels; a file without numbers has no face. Landmarks, where there are any, are in reye_x, reye_y, leye_x,
     /// leye_y, nose_x, nose_y, rmouth_x, rmouth_y, lmouth_x, lmouth_y. With nfaces, pictures with another number of
@@ -76,7 +84,7 @@ pub struct TrainArguments {
     /// each epoch) or test (not used). May be given several times
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     pub parts: Vec<PathBuf>,
-    /// With --preset face: folder or tar archive of pictures without faces
+    /// With --preset face: folder or archive of pictures without faces
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub no_face: Option<PathBuf>,
     /// With --preset face: more pictures without faces, of which none is held out. May be given several
@@ -97,7 +105,7 @@ pub struct TrainArguments {
     /// or one for all
     #[arg(long, value_name = "X,…", default_value = "2", value_delimiter = ',', value_parser = strength, help_heading = "Data")]
     pub extra_share: Vec<f64>,
-    /// Pictures without labels, in which the locator finds the faces: folder or tar archive. Those that
+    /// Pictures without labels, in which the locator finds the faces: folder or archive. Those that
     /// --soft-labels names are learnt from, the others are left out. May be given several times
     #[arg(long, value_name = "DIR", requires = "soft_labels", help_heading = "Data")]
     pub unlabelled: Vec<PathBuf>,
@@ -133,7 +141,7 @@ pub struct TrainArguments {
     #[arg(long, value_name = "F", default_value = "0.7", value_parser = share, help_heading = "Network")]
     pub trust: f64,
     /// Network and recipe that the options below change
-    #[arg(long, value_enum, default_value = "paper-deep", help_heading = "Network")]
+    #[arg(long, value_enum, default_value = "smile", help_heading = "Network")]
     pub preset: Preset,
     /// Filters of each convolution, or one number for all
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = count(1024), help_heading = "Network")]
@@ -166,7 +174,7 @@ pub struct TrainArguments {
     pub learning_rate: Option<f64>,
     /// What the logits are divided by, so that probabilities mean what they say; if not given, it is
     /// fitted to the validation part, or 1 without one
-    #[arg(long, value_name = "X", value_parser = rate, help_heading = "Training")]
+    #[arg(long, value_name = "X", value_parser = temperature, help_heading = "Training")]
     pub temperature: Option<f64>,
     /// Where to compute: auto, cpu or cuda:N
     #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Machine")]
@@ -219,16 +227,19 @@ pub struct EvalArguments {
     /// Weights file
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// Data set: a folder or tar archive
+    /// Data set: a folder or archive
     #[arg(long)]
     pub data: PathBuf,
+    /// Which folders are which class, as for training
+    #[arg(long, value_name = "CLASS=DIR,…", num_args = 1..)]
+    pub classes: Vec<String>,
     /// Pictures to measure on; parts are those that the weights were trained with
     #[arg(long, value_enum, default_value = "all", value_name = "PART")]
     pub split: Part,
     /// With a face locator's weights: table of faces, as for training
     #[arg(long, value_name = "FILE.csv")]
     pub boxes: Vec<PathBuf>,
-    /// With a face locator's weights: folder or tar archive of pictures without faces
+    /// With a face locator's weights: folder or archive of pictures without faces
     #[arg(long, value_name = "DIR")]
     pub no_face: Option<PathBuf>,
     /// With a face locator's weights: write the frames that it is measured on here, with truth.csv
@@ -266,7 +277,7 @@ pub struct EvalArguments {
 
 #[derive(Debug, Args)]
 pub struct LocateArguments {
-    /// Folders or tar archives of pictures, or pictures
+    /// Folders or archives of pictures, or pictures
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     pub data: Vec<PathBuf>,
     /// Table to write: file, x, y, w, h, score; a row a face in pixels of the picture, an empty one
@@ -381,6 +392,7 @@ impl TrainArguments {
                 ("--teachers", self.teachers > 0),
                 ("--soft-labels", self.soft_labels.is_some()),
                 ("--unlabelled", !self.unlabelled.is_empty()),
+                ("--classes", !self.classes.is_empty()),
                 ("--loss", self.loss.is_some()),
                 ("--temperature", self.temperature.is_some()),
             ],
@@ -508,7 +520,7 @@ fn fraction(text: &str) -> Result<f64, String> {
 }
 
 fn strength(text: &str) -> Result<f64, String> {
-    number(text, |value| value >= 0.0 && value.is_finite(), "a number from 0 on")
+    number(text, |value| (0.0..=1e6).contains(&value), "a number from 0 to 1000000")
 }
 
 fn score(text: &str) -> Result<f32, String> {
@@ -519,8 +531,14 @@ fn share(text: &str) -> Result<f64, String> {
     number(text, |value| (0.0..=1.0).contains(&value), "a number from 0 to 1")
 }
 
+/// With steps of more than 1 Adam moves every weight by more than all of them are worth.
 fn rate(text: &str) -> Result<f64, String> {
-    number(text, |value| value > 0.0 && value.is_finite(), "a number above 0")
+    number(text, |value| value > 0.0 && value <= 1.0, "a number above 0, and 1 at most")
+}
+
+/// What weights may say of themselves.
+fn temperature(text: &str) -> Result<f64, String> {
+    number(text, |value| (1e-3..=1e3).contains(&value), "a number from 0.001 to 1000")
 }
 
 fn number(text: &str, allowed: impl Fn(f64) -> bool, wanted: &str) -> Result<f64, String> {

@@ -2,12 +2,19 @@
 
 use std::process::ExitCode;
 
-use gstsmile::train::{Card, Error, Result};
+use gstsmile::train::{Card, Error, Outputs, Result};
 
 use crate::arguments::CardArguments;
+use crate::outputs;
+use crate::terminal::say;
 
 /// Writes as told.
 pub fn run(arguments: &CardArguments) -> Result<ExitCode> {
+    let mut outputs = Outputs::default();
+    outputs.add("--card", &arguments.card)?;
+    for (option, path) in [("--locator", &arguments.locator), ("--peers", &arguments.peers)] {
+        outputs::spare_some(&outputs, option, path.as_deref())?;
+    }
     let mut card = Card::read(&arguments.card)?;
     if let Some(folder) = &arguments.folds {
         card.take_folds(folder, &arguments.prefix)?;
@@ -23,6 +30,6 @@ pub fn run(arguments: &CardArguments) -> Result<ExitCode> {
         card.take_runs(marker, &runs.collect::<Result<Vec<_>>>()?)?;
     }
     let places = card.write()?;
-    eprintln!("{places} places of {} filled", arguments.card.display());
+    say!("{places} places of {} filled", arguments.card.display());
     Ok(ExitCode::SUCCESS)
 }

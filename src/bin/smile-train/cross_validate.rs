@@ -13,14 +13,16 @@ use serde_json::{Value, json};
 
 use gstsmile::model::SmileWeights;
 use gstsmile::train::{
-    self, Catalog, Confusion, Error, Evaluation, Fold, Item, Level, Preset, Result, Sample, Split,
+    self, Catalog, Classes, Confusion, Error, Evaluation, Fold, Item, Level, Lock, Preset, Result, Sample,
+    Split,
 };
 
 use crate::arguments::{CrossValidateArguments, Measured, TrainArguments};
 use crate::eval::{self, field};
-use crate::terminal;
+use crate::outputs;
+use crate::terminal::{self, print, say};
 use crate::train::{INTERRUPTED, Learnt, Material, learn};
-use crate::{command, limit_threads, print};
+use crate::{command, limit_threads};
 
 /// The answers of one fold's network.
 struct Answers<'a> {
@@ -53,7 +55,8 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     }
     let folder = &train.out;
     std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
-    let material = Material::read(train)?;
+    let outputs = outputs::of_folds(train, arguments.folds)?;
+    let material = Material::read(train, &outputs)?;
     if !train.resume {
         forget(folder)?;
     }
@@ -61,17 +64,18 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     let mut all = Vec::new();
     let wanted = |number: &usize| arguments.only_fold.is_empty() || arguments.only_fold.contains(number);
     for number in (1..=arguments.folds).filter(wanted) {
-        eprintln!("\nfold {number} of {}", arguments.folds);
+        say!("");
+        say!("fold {number} of {}", arguments.folds);
         match fold(arguments, &material, Fold { number, of: arguments.folds }, &stop)? {
             Some(answers) => all.push(answers),
             None => return Ok(ExitCode::from(INTERRUPTED)),
         }
     }
     if !arguments.only_fold.is_empty() {
-        eprintln!("weights in {}; {}", folder.display(), terminal::duration(started));
+        say!("weights in {}; {}", folder.display(), terminal::duration(started));
         return Ok(ExitCode::SUCCESS);
     }
-    let catalog = Catalog::open(&train.data)?;
+    let catalog = Catalog::with_classes(&train.data, &Classes::told(&train.classes)?)?;
     let samples: Vec<&Sample> = all.iter().flat_map(|answers| answers.samples.iter().copied()).collect();
     let probabilities: Vec<f32> =
         all.iter().flat_map(|answers| answers.probabilities.iter().copied()).collect();
@@ -95,7 +99,7 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     }
     let title = format!("{} folds of {}", arguments.folds, material.dataset.name);
     eval::write_report(folder, &title, &evaluation, levels.as_deref())?;
-    eprintln!("weights and answers in {}; {}", folder.display(), terminal::duration(started));
+    say!("weights and answers in {}; {}", folder.display(), terminal::duration(started));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,6 +125,7 @@ fn fold<'a>(
     let train = &arguments.train;
     let out = train.out.join(format!("fold-{}.safetensors", fold.number));
     let split = Split { fold: Some(fold), test_fraction: 0.0, ..train.split() };
+    let _lock = Lock::take(&out)?;
     let learnt = learn(train, material, (split, arguments.measure_on.part()), &out, stop)?;
     Ok(learnt.map(|Learnt { session, weights, probabilities }| Answers {
         fold: fold.number,

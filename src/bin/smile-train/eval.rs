@@ -10,24 +10,23 @@ use serde_json::{Value, json};
 
 use gstsmile::model::{self, Classifier, FaceWeights, Region, Weights};
 use gstsmile::train::{
-    self, Catalog, DataFacts, Dataset, Error, Evaluation, Item, Level, Record, Result, Sample, View,
-    last_component,
+    self, Catalog, Classes, DataFacts, Dataset, Error, Evaluation, Item, Level, Outputs, Record, Result,
+    Sample, View, last_component,
 };
 
 use crate::arguments::{EvalArguments, Part};
-use crate::{eval_face, limit_threads, print, terminal};
+use crate::terminal::{self, print};
+use crate::{eval_face, limit_threads, outputs};
 
 /// Measures as told.
 pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     limit_threads(arguments.threads);
-    for path in arguments.json.iter().chain(&arguments.predictions) {
-        train::check_file(path)?;
-    }
-    if let Some(folder) = &arguments.report {
-        train::check_folder(folder)?;
+    let outputs = outputs(arguments)?;
+    if let Ok(weights) = terminal::weights(&arguments.model) {
+        return eval_face::run(arguments, weights, &outputs);
     }
     match FaceWeights::read(&arguments.model) {
-        Ok(weights) => return eval_face::run(arguments, weights),
+        Ok(weights) => return eval_face::run(arguments, weights, &outputs),
         Err(model::Error::Kind { .. }) => {}
         Err(error) => return Err(error.into()),
     }
@@ -48,11 +47,14 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
                 .into(),
         ));
     }
-    let dataset = terminal::read_data(Catalog::open(&arguments.data)?, view)?;
+    let classes = Classes::told(&arguments.classes)?;
+    let catalog = Catalog::with_classes(&arguments.data, &classes)?;
+    outputs::spare_data(&outputs, "--data", &catalog)?;
+    let dataset = terminal::read_data(catalog, view)?;
     let samples = select(&dataset, &weights, arguments.split)?;
     let probabilities = train::predict(&mut classifier, &samples)?;
     let threshold = weights.metadata.threshold;
-    let catalog = Catalog::open(&arguments.data)?;
+    let catalog = Catalog::with_classes(&arguments.data, &classes)?;
     let evaluation = evaluate(&catalog, &samples, &probabilities, threshold);
     let part = part_of(arguments.split, &dataset);
     print(&train::report::confusion_text(&part, &evaluation.confusion));
@@ -86,6 +88,23 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
         train::write(path, format!("{results:#}\n").as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is written, none of which may be one of the files that are read.
+fn outputs(arguments: &EvalArguments) -> Result<Outputs> {
+    let mut outputs = Outputs::default();
+    for (option, path) in [("--json", &arguments.json), ("--predictions", &arguments.predictions)] {
+        path.as_deref().map_or(Ok(()), |path| outputs::add(&mut outputs, option, path))?;
+    }
+    if let Some(folder) = &arguments.report {
+        outputs::add_measured(&mut outputs, folder)?;
+    }
+    outputs.spare("--model", &arguments.model)?;
+    outputs.spare("--data", &arguments.data)?;
+    arguments.boxes.iter().try_for_each(|path| outputs.spare("--boxes", path))?;
+    outputs::spare_some(&outputs, "--no-face", arguments.no_face.as_deref())?;
+    outputs::spare_some(&outputs, "--face-model", arguments.face_model.as_deref())?;
+    Ok(outputs)
 }
 
 /// All that answers tell of a network, with what the data set says of heads.

@@ -1,5 +1,6 @@
 //! Measuring a face locator.
 
+use std::io::Cursor;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -11,18 +12,27 @@ use serde_json::json;
 use gstsmile::analysis::crop::{self, Rect};
 use gstsmile::analysis::locate::Locator;
 use gstsmile::model::FaceWeights;
-use gstsmile::train::{self, Error, FaceFiles, FaceRecord, Picture, Result, Tally, Truth, last_component};
+use gstsmile::train::{
+    self, Error, FaceFiles, FaceRecord, Outputs, Picture, Result, Tally, Truth, last_component,
+};
 
 use crate::arguments::{EvalArguments, Part};
-use crate::{face, print};
+use crate::terminal::print;
+use crate::{face, outputs};
 
 /// Measures as told.
-pub fn run(arguments: &EvalArguments, mut weights: FaceWeights) -> Result<ExitCode> {
+pub fn run(arguments: &EvalArguments, mut weights: FaceWeights, outputs: &Outputs) -> Result<ExitCode> {
     if let Some(threshold) = arguments.threshold {
         weights.metadata.threshold = threshold;
     }
+    let mut inputs = vec![("--data", arguments.data.as_path())];
+    inputs.extend(arguments.no_face.as_deref().map(|path| ("--no-face", path)));
+    for (option, path) in &inputs {
+        outputs::spare_pictures(outputs, option, path)?;
+    }
     if let Some(folder) = &arguments.frames {
         train::check_folder(folder)?;
+        outputs::spare_folder("--frames", folder, &inputs)?;
         std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     }
     let data = face::read(&FaceFiles {
@@ -123,7 +133,9 @@ fn write_frame(folder: &Path, name: &str, image: &RgbImage) -> Result<()> {
     let path = folder.join(name).with_extension("png");
     let failed =
         |error: image::ImageError| Error::Write { path: path.clone(), source: std::io::Error::other(error) };
-    image.save_with_format(&path, ImageFormat::Png).map_err(failed)
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, ImageFormat::Png).map_err(failed)?;
+    train::write(&path, bytes.get_ref())
 }
 
 /// What is known of each frame, as a table: for other detectors to be measured by.

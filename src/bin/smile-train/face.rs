@@ -9,12 +9,13 @@ use indicatif::ProgressBar;
 use gstsmile::analysis::locate::Detection;
 use gstsmile::model::{FaceMetadata, FaceWeights};
 use gstsmile::train::{
-    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Located, Outcome, Picture, Result,
+    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Located, Lock, Outcome, Picture, Result,
 };
 
 use crate::arguments::TrainArguments;
-use crate::files::Files;
-use crate::terminal::{self, Watch};
+use crate::files::{self, Files};
+use crate::outputs;
+use crate::terminal::{self, Watch, say};
 use crate::train::INTERRUPTED;
 use crate::{command, limit_threads};
 
@@ -28,7 +29,14 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     limit_threads(arguments.threads);
     let device = arguments.device.open()?;
     let files = Files::new(&arguments.out);
-    train::check_file(&arguments.out)?;
+    let outputs = outputs::of_training(arguments)?;
+    let inputs = [("--data", &arguments.data)].into_iter();
+    let inputs = inputs.chain(arguments.no_face.iter().map(|path| ("--no-face", path)));
+    let inputs = inputs.chain(arguments.extra.iter().map(|path| ("--extra", path)));
+    for (option, path) in inputs.chain(arguments.extra_no_face.iter().map(|path| ("--extra-no-face", path))) {
+        outputs::spare_pictures(&outputs, option, path)?;
+    }
+    let _lock = Lock::take(&arguments.out)?;
     files.check_checkpoint(arguments.resume)?;
 
     if let Some(folder) = &arguments.report {
@@ -68,9 +76,9 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     if let Some(folder) = &arguments.report {
         let path = folder.join("scenes.png");
         train::write(&path, &scenes(&task, &all)?)?;
-        eprintln!("scenes that are learnt from are drawn in {}", path.display());
+        say!("scenes that are learnt from are drawn in {}", path.display());
     }
-    eprintln!(
+    say!(
         "training on {} pictures with and {} without a face, measuring on {}; seed {}, split seed {}",
         record.training[0],
         record.training[1] + data.extra_no_face.len(),
@@ -80,14 +88,14 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     );
 
     let mut trainer = match arguments.resume {
-        true => files.resume(&metadata, recipe.epochs, task, &device)?,
+        true => files.resume(&metadata, &recipe, task, &device)?,
         false => {
             // An older checkpoint must not be taken for one of this run.
             files.remove_checkpoint();
             Faces::trainer(recipe, task, &device)?
         }
     };
-    files.write_facts(&metadata)?;
+    trainer = trainer.about(files::facts(&metadata));
     let mut watch = Watch::new(terminal::catch_interrupts()?);
     let extra = data.extra.iter().zip(shares);
     let extra = extra.map(|(pictures, share)| Extra { examples: pictures.iter().collect(), share }).collect();
@@ -101,7 +109,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     }
     FaceWeights { metadata, tensors: trainer.tensors()? }.write(&arguments.out)?;
     if outcome == Outcome::Interrupted {
-        eprintln!(
+        say!(
             "interrupted after {} of {} epochs; the same command with --resume goes on",
             trainer.history().len(),
             trainer.recipe().epochs
@@ -109,7 +117,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     files.remove_checkpoint();
-    eprintln!("weights in {}; {}", arguments.out.display(), terminal::duration(started));
+    say!("weights in {}; {}", arguments.out.display(), terminal::duration(started));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -120,6 +128,7 @@ pub fn read(files: &FaceFiles) -> Result<FaceData> {
             "a face locator is about boxes: give their table with --boxes FILE.csv".into(),
         ));
     }
+    files.boxes.iter().try_for_each(|path| train::check_table(path))?;
     let bar = ProgressBar::no_length();
     let data = FaceData::read(files, |count| {
         bar.set_length(count as u64);
@@ -128,10 +137,10 @@ pub fn read(files: &FaceFiles) -> Result<FaceData> {
     bar.finish_and_clear();
     let data = data?;
     for skipped in &data.skipped {
-        eprintln!("skipped {}: {}", skipped.name, skipped.reason);
+        say!("skipped {}: {}", skipped.name, skipped.reason);
     }
     if data.unclear > 0 {
-        eprintln!("left out {} pictures whose faces no table knows, or not all of them", data.unclear);
+        say!("left out {} pictures whose faces no table knows, or not all of them", data.unclear);
     }
     Ok(data)
 }

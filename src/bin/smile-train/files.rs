@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use serde::Serialize;
 use serde_json::Value;
 
 use gstsmile::model::Describe;
-use gstsmile::train::{self, Error, Result, Task, Trainer};
+use gstsmile::train::{self, Checkpoint, Error, Recipe, Result, Task, Trainer};
+
+use crate::terminal::say;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
 const FIXED: [(&str, &str); 20] = [
@@ -32,11 +35,9 @@ const FIXED: [(&str, &str); 20] = [
     ("/training/learning_rate", "--learning-rate"),
 ];
 
-/// The files that training goes on from.
+/// What training goes on from.
 pub struct Files {
     pub checkpoint: PathBuf,
-    /// What the checkpoint was trained on and how, to compare a resuming command with.
-    facts: PathBuf,
 }
 
 impl Files {
@@ -46,26 +47,21 @@ impl Files {
     }
 
     pub fn new(out: &Path) -> Self {
-        Self { checkpoint: train::beside(out, ".checkpoint"), facts: train::beside(out, ".checkpoint.json") }
+        Self { checkpoint: train::beside(out, ".checkpoint") }
     }
 
     pub fn check_checkpoint(&self, wanted: bool) -> Result<()> {
-        let there = self.checkpoint.is_file() && self.facts.is_file();
-        match (wanted, there) {
+        match (wanted, self.checkpoint.is_file()) {
             (true, false) => Err(Error::Mismatch(format!(
                 "--resume: there is no checkpoint {} to go on from; leave --resume out to start",
                 self.checkpoint.display()
             ))),
             (false, true) => {
-                eprintln!("starting afresh; --resume would go on from {}", self.checkpoint.display());
+                say!("starting afresh; --resume would go on from {}", self.checkpoint.display());
                 Ok(())
             }
             _ => Ok(()),
         }
-    }
-
-    pub fn write_facts(&self, metadata: &impl Describe) -> Result<()> {
-        train::write(&self.facts, facts(metadata).to_string().as_bytes())
     }
 
     /// # Errors
@@ -73,16 +69,14 @@ impl Files {
     pub fn resume<T: Task>(
         &self,
         metadata: &impl Describe,
-        epochs: usize,
+        recipe: &Recipe,
         task: T,
         device: &Device,
     ) -> Result<Trainer<T>> {
-        let failed = |source| Error::Read { path: self.facts.clone(), source };
-        let before: Value = serde_json::from_slice(&std::fs::read(&self.facts).map_err(failed)?)
-            .map_err(|error| failed(error.into()))?;
+        let checkpoint = Checkpoint::read(&self.checkpoint)?;
         let now = facts(metadata);
         for (place, option) in FIXED {
-            let (before, now) = (before.pointer(place), now.pointer(place));
+            let (before, now) = (checkpoint.about().pointer(place), now.pointer(place));
             if before != now {
                 return Err(Error::Mismatch(format!(
                     "--resume: {option} differs: the checkpoint has {}, this command {}; give what it was started with, or leave --resume out to start afresh",
@@ -91,22 +85,28 @@ impl Files {
                 )));
             }
         }
-        let mut trainer = Trainer::resume(&self.checkpoint, task, device)?;
-        let done = trainer.history().len();
-        if epochs < done {
+        let before = Recipe { epochs: recipe.epochs, ..checkpoint.recipe().clone() };
+        if through_text(&before) != through_text(recipe) {
             return Err(Error::Mismatch(format!(
-                "--resume: --epochs {epochs} is less than the {done} epochs of the checkpoint"
+                "--resume: {} was written by another version or for another --preset; leave --resume out to start afresh",
+                self.checkpoint.display()
             )));
         }
-        trainer.recipe_mut().epochs = epochs;
-        eprintln!("going on after epoch {done}");
+        let done = checkpoint.epochs();
+        if recipe.epochs < done {
+            return Err(Error::Mismatch(format!(
+                "--resume: --epochs {} is less than the {done} epochs of the checkpoint",
+                recipe.epochs
+            )));
+        }
+        let mut trainer = Trainer::from_checkpoint(checkpoint, task, device)?;
+        trainer.recipe_mut().epochs = recipe.epochs;
+        say!("going on after epoch {done}");
         Ok(trainer)
     }
 
     pub fn remove_checkpoint(&self) {
-        for path in [&self.checkpoint, &self.facts] {
-            let _ = std::fs::remove_file(path);
-        }
+        let _ = std::fs::remove_file(&self.checkpoint);
     }
 }
 
@@ -135,9 +135,14 @@ pub fn check_finished<M: Describe>(out: &Path, found: &M, wanted: &M) -> Result<
     }
 }
 
+/// What a checkpoint says that it is of.
+pub fn facts(metadata: &impl Describe) -> Value {
+    through_text(metadata)
+}
+
 /// As a file gives it back: numbers have gone through text.
-fn facts(metadata: &impl Describe) -> Value {
-    let text = serde_json::to_string(metadata).unwrap_or_default();
+fn through_text(value: &impl Serialize) -> Value {
+    let text = serde_json::to_string(value).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
 

@@ -10,16 +10,17 @@ mod face;
 mod files;
 mod info;
 mod locate;
+mod outputs;
 mod terminal;
 mod train;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use arguments::{Cli, Command};
 use gstsmile::train::Preset;
+use terminal::say;
 
 /// Training takes and gives back large tensors all the time, which the C library hands to the kernel
 /// page by page: a quarter of the time.
@@ -51,14 +52,9 @@ fn main() -> ExitCode {
         }
     };
     result.unwrap_or_else(|error| {
-        eprintln!("smile-train: {error}");
+        say!("smile-train: {error}");
         ExitCode::from(if error.is_bad_input() { 2 } else { 1 })
     })
-}
-
-/// Prints results. A reader that has seen enough and went away is no failure.
-fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Sets the number of threads; to be called once, before anything runs on them.

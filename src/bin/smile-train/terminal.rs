@@ -1,5 +1,7 @@
 //! What a person sees while the program works; all of it goes to standard error.
 
+use std::borrow::Cow;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +9,40 @@ use std::time::Instant;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use gstsmile::model::{FaceWeights, Region};
+use gstsmile::model::{self, Describe, FaceWeights, Region, Weights};
 use gstsmile::train::{
-    Catalog, DataFacts, Dataset, EpochResult, Error, Layout, Observer, Progress, Result, View,
+    self, Catalog, DataFacts, Dataset, EpochResult, Error, Layout, Observer, Progress, Result, View,
 };
+
+/// Says something in a line of its own, as `eprintln!` does; see [`say_line`].
+macro_rules! say {
+    ($($text:tt)*) => { $crate::terminal::say_line(&format!($($text)*)) };
+}
+pub(crate) use say;
+
+/// Writes a line to standard error. Where that can't be written, training is worth more than what is said of it.
+pub fn say_line(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", escaped(line));
+}
+
+/// Prints results. A reader that has seen enough and went away is no failure.
+pub fn print(text: &str) {
+    let lines: Vec<Cow<str>> = text.split('\n').map(escaped).collect();
+    let _ = std::io::stdout().lock().write_all(lines.join("\n").as_bytes());
+}
+
+/// A line with what a terminal would obey made visible: names of files and what is in files may come from anybody.
+fn escaped(line: &str) -> Cow<'_, str> {
+    let is_command =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    match line.contains(is_command) {
+        false => line.into(),
+        true => {
+            let visible = |c: char| if is_command(c) { c.escape_default().to_string() } else { c.into() };
+            line.chars().map(visible).collect()
+        }
+    }
+}
 
 /// The locator's weights in a file, or the built-in ones.
 pub fn face_weights(path: Option<&Path>) -> Result<FaceWeights> {
@@ -28,12 +60,12 @@ pub fn read_data(catalog: Catalog, view: View) -> Result<Dataset> {
     bar.finish_and_clear();
     let dataset = dataset?;
     for skipped in &dataset.skipped {
-        eprintln!("skipped {}: {}", skipped.name, skipped.reason);
+        say!("skipped {}: {}", skipped.name, skipped.reason);
     }
     let facts = DataFacts::of(&dataset);
     let faceless = dataset.samples.iter().filter(|sample| sample.pixels.is_empty()).count();
     let [not_smiling, smiling] = facts.counts;
-    eprintln!(
+    say!(
         "{}: {} pictures ({}; {}){}{}",
         facts.name,
         dataset.samples.len(),
@@ -65,7 +97,8 @@ pub fn catch_interrupts() -> Result<Arc<AtomicBool>> {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nending after this batch; Ctrl-C again ends at once");
+        say!("");
+        say!("ending after this batch; Ctrl-C again ends at once");
     })
     .map_err(|error| Error::Signals(error.to_string()))?;
     Ok(stop)
@@ -91,7 +124,7 @@ impl Watch {
     }
 
     fn print(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| say_line(line));
     }
 }
 
@@ -141,4 +174,15 @@ pub fn duration(since: Instant) -> String {
 
 pub fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is sound").progress_chars("━╸─")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_made_visible() {
+        assert_eq!(escaped("ü — plain\u{a0}text"), "ü — plain\u{a0}text");
+        assert_eq!(escaped("\u{1b}[31m\r\n\u{9b}\u{202e}"), r"\u{1b}[31m\r\n\u{9b}\u{202e}");
+    }
 }

@@ -12,15 +12,16 @@ use candle_core::Device;
 use gstsmile::model::{Architecture, Classifier, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Catalog, Confusion, DataFacts, Dataset, Error, Examples, Extra, HeldOut, Measured, Outcome, Parts,
-    Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts, Teachers,
-    Trainer, UnlabelledFacts, View,
+    self, Catalog, Classes, Confusion, DataFacts, Dataset, Error, Examples, Extra, HeldOut, Lock, Measured,
+    Outcome, Outputs, Parts, Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split,
+    SplitFacts, TeacherFacts, Teachers, Trainer, UnlabelledFacts, View,
 };
 
 use crate::arguments::TrainArguments;
 use crate::files::{self, Files};
-use crate::terminal::{self, Watch};
-use crate::{command, limit_threads, print};
+use crate::outputs;
+use crate::terminal::{self, Watch, print, say};
+use crate::{command, limit_threads};
 
 pub const INTERRUPTED: u8 = 130;
 
@@ -29,14 +30,12 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let started = Instant::now();
     arguments.check()?;
     limit_threads(arguments.threads);
-    train::check_file(&arguments.out)?;
-    if let Some(folder) = &arguments.report {
-        train::check_folder(folder)?;
-    }
+    let outputs = outputs::of_training(arguments)?;
+    let _lock = Lock::take(&arguments.out)?;
     if arguments.teachers == 0 || !arguments.resume {
         Files::new(&arguments.out).check_checkpoint(arguments.resume)?;
     }
-    let material = Material::read(arguments)?;
+    let material = Material::read(arguments, &outputs)?;
     // The test part stays untouched while options are chosen.
     let part = if arguments.validation_fraction > 0.0 { HeldOut::Validation } else { HeldOut::Test };
     let stop = terminal::catch_interrupts()?;
@@ -59,7 +58,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     }
     let report = arguments.report.as_ref();
     let report = report.map_or(String::new(), |folder| format!(", report in {}", folder.display()));
-    eprintln!("weights in {}{report}; {}", arguments.out.display(), terminal::duration(started));
+    say!("weights in {}{report}; {}", arguments.out.display(), terminal::duration(started));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -89,7 +88,7 @@ pub fn learn<'a>(
         let fitting = material.init_of(&recipe.architecture);
         let init = fitting.get((number - 1) % fitting.len().max(1)).copied();
         let from = init.map_or(String::new(), |(path, _)| format!(", from {}", path.display()));
-        eprintln!("teacher {number} of {}{from}", arguments.teachers);
+        say!("teacher {number} of {}{from}", arguments.teachers);
         let init = init.map(|(_, weights)| weights);
         let start = Start { recipe, init, teachers: Vec::new(), taught: None };
         match Session::new(arguments, material, start, what, Files::new(&file))?.run(&file, stop)? {
@@ -151,7 +150,10 @@ pub struct Material {
 
 impl Material {
     /// Reads the data sets and the weights to start from.
-    pub fn read(arguments: &TrainArguments) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where something can't be read, or `outputs` would overwrite it.
+    pub fn read(arguments: &TrainArguments, outputs: &Outputs) -> Result<Self> {
         let device = arguments.device.open()?;
         let recipe = arguments.recipe()?;
         let mut networks = vec![recipe.architecture.clone()];
@@ -168,12 +170,18 @@ impl Material {
             _ => None,
         };
         let view = View { wide: arguments.variation().is_some(), ..View::of(&metadata, locator.as_ref()) };
-        let dataset = terminal::read_data(Catalog::open(&arguments.data)?, view)?;
+        let classes = Classes::told(&arguments.classes)?;
+        let read = |option: &str, catalog: Catalog, view: View| {
+            outputs::spare_data(outputs, option, &catalog)?;
+            terminal::read_data(catalog, view)
+        };
+        let dataset = read("--data", Catalog::with_classes(&arguments.data, &classes)?, view)?;
         let whole = View { locator: None, ..view };
-        let extra = arguments.extra.iter().map(|path| terminal::read_data(Catalog::open(path)?, whole));
+        let extra = arguments.extra.iter();
+        let extra = extra.map(|path| read("--extra", Catalog::with_classes(path, &classes)?, whole));
         let extra = extra.collect::<Result<_>>()?;
         let unlabelled = arguments.unlabelled.iter();
-        let unlabelled = unlabelled.map(|path| terminal::read_data(Catalog::unlabelled(path)?, view));
+        let unlabelled = unlabelled.map(|path| read("--unlabelled", Catalog::unlabelled(path)?, view));
         let unlabelled = unlabelled.collect::<Result<Vec<_>>>()?;
         require_other_names(&unlabelled, &dataset)?;
         Ok(Self { metadata, dataset, extra, unlabelled, init, device })
@@ -245,10 +253,11 @@ impl<'a> Session<'a> {
             task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
         }
         let trainer = match (arguments.resume && files.checkpoint.is_file(), init) {
-            (true, _) => files.resume(&metadata, recipe.epochs, task, device)?,
+            (true, _) => files.resume(&metadata, &recipe, task, device)?,
             (false, Some(weights)) => Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?,
             (false, None) => Trainer::new(recipe, task, device)?,
         };
+        let trainer = trainer.about(files::facts(&metadata));
         let held_out = match part {
             HeldOut::Validation => dataset.select(&parts.validation),
             HeldOut::Test => dataset.select(&parts.test),
@@ -272,7 +281,7 @@ impl<'a> Session<'a> {
     /// Trains and measures, unless an earlier run has; `None` where the user ends it.
     fn run(mut self, out: &Path, stop: &Arc<AtomicBool>) -> Result<Option<Learnt<'a>>> {
         if let Some(weights) = self.finished(out)? {
-            eprintln!("{} is trained already", out.display());
+            say!("{} is trained already", out.display());
             let mut classifier = Classifier::new(&weights, &self.device)?;
             let probabilities = train::predict(&mut classifier, &self.held_out)?;
             return Ok(Some(Learnt { session: self, weights, probabilities }));
@@ -307,7 +316,7 @@ impl<'a> Session<'a> {
 
     /// Trains until done or interrupted.
     fn train(&mut self, watch: &mut Watch) -> Result<Outcome> {
-        eprintln!(
+        say!(
             "training on {}, measuring on {} {} pictures; seed {}, split seed {}",
             self.training.len(),
             self.held_out.len(),
@@ -319,7 +328,6 @@ impl<'a> Session<'a> {
             // An older checkpoint must not be taken for one of this run.
             self.files.remove_checkpoint();
         }
-        self.files.write_facts(&self.metadata)?;
         let [training, seen] = [&self.training, &self.held_out].map(|samples| with_face(samples));
         let TrainArguments { ref extra_share, unlabelled_share, .. } = *self.arguments;
         let extra = vec![
@@ -329,11 +337,7 @@ impl<'a> Session<'a> {
         let examples = Examples { extra, ..Examples::new(&training, &seen) };
         let outcome = self.trainer.run(&examples, Some(&self.files.checkpoint), watch);
         watch.finish();
-        let outcome = outcome?;
-        if self.trainer.history().last().is_some_and(|last| !last.loss.is_finite()) {
-            eprintln!("the loss is no number any more: training came apart; try a smaller --learning-rate");
-        }
-        Ok(outcome)
+        outcome
     }
 
     /// Measures and writes the weights; gives them with their answers to what is held out.
@@ -363,7 +367,7 @@ impl<'a> Session<'a> {
             if self.fits_temperature() {
                 weights.metadata.temperature = train::best_temperature(held_out, &probabilities);
                 probabilities = predict(&weights)?;
-                eprintln!("temperature fitted to the validation part: {:.3}", weights.metadata.temperature);
+                say!("temperature fitted to the validation part: {:.3}", weights.metadata.temperature);
             }
             let confusion = Confusion::count(held_out, &probabilities, weights.metadata.threshold);
             self.record.result = Some(Measured::new(part, confusion));
@@ -373,7 +377,7 @@ impl<'a> Session<'a> {
     }
 
     fn say_interrupted(&self, out: &Path) {
-        eprintln!(
+        say!(
             "interrupted after {} of {} epochs; what was learnt is in {}; the same command with --resume goes on",
             self.trainer.history().len(),
             self.record.epochs,
@@ -428,7 +432,7 @@ fn soft_labels(
     unlabelled: &[Dataset],
 ) -> Result<(SoftLabels, usize)> {
     let fold = split.fold.map_or(0, |fold| fold.number);
-    let path = PathBuf::from(path.to_string_lossy().replace("{fold}", &fold.to_string()));
+    let path = outputs::for_fold(path, fold);
     let labels = SoftLabels::read(&path)?;
     let known = training.iter().chain(extra).filter(|sample| labels.of(sample).is_some()).count();
     let all = training.len() + extra.len();
@@ -439,7 +443,7 @@ fn soft_labels(
             training.first().map_or("", |sample| &sample.name)
         )));
     }
-    eprintln!("soft labels for {known} of {all} pictures to learn from");
+    say!("soft labels for {known} of {all} pictures to learn from");
     Ok((labels, known))
 }
 
@@ -463,7 +467,7 @@ fn named<'a>(
                 samples.first().map_or("", |sample| &sample.name)
             )));
         }
-        eprintln!("{name}: soft labels for {pictures} of {} pictures without labels", samples.len());
+        say!("{name}: soft labels for {pictures} of {} pictures without labels", samples.len());
         facts.push(UnlabelledFacts { name: name.clone(), pictures, skipped });
     }
     Ok((all, facts))

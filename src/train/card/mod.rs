@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::error::{Error, Result};
-use super::output;
+use super::{input, output};
 
 /// A card, what its markers are to be replaced by, and the pictures to be put beside it.
 pub struct Card {
@@ -28,8 +28,9 @@ impl Card {
     /// # Errors
     /// Where the card can't be read, or has markers that come twice or are never closed.
     pub fn read(path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let bytes = read(path)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| Error::Mismatch(format!("{}: it is no text: {error}", path.display())))?;
         let gaps = gaps(&text).map_err(|reason| Error::Mismatch(format!("{}: {reason}", path.display())))?;
         Ok(Self { path: path.into(), text, gaps, filled: BTreeMap::new(), pictures: Vec::new() })
     }
@@ -109,8 +110,7 @@ impl Card {
         }
         text += &self.text[end..];
         for (from, to) in &self.pictures {
-            let bytes = std::fs::read(from).map_err(|source| Error::Read { path: from.clone(), source })?;
-            output::write(to, &bytes)?;
+            output::write(to, &read(from)?)?;
         }
         output::write(&self.path, text.as_bytes())?;
         Ok(self.filled.len())
@@ -118,8 +118,12 @@ impl Card {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let failed = |source| Error::Read { path: path.into(), source };
-    serde_json::from_slice(&std::fs::read(path).map_err(failed)?).map_err(|error| failed(error.into()))
+    let failed = |error: serde_json::Error| Error::Read { path: path.into(), source: error.into() };
+    serde_json::from_slice(&read(path)?).map_err(failed)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    input::read(path, input::MOST_BYTES).map_err(|source| Error::Read { path: path.into(), source })
 }
 
 /// What lies between each pair of markers, or what is wrong with them.

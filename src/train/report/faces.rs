@@ -12,7 +12,7 @@ use crate::train::error::Result;
 use crate::train::locate::Located;
 
 /// Pictures on a sheet, at most.
-pub const MOST: usize = 120;
+const MOST: usize = 120;
 
 const COLUMNS: usize = 10;
 const SIDE: u32 = 150;
@@ -20,11 +20,21 @@ const STEP: (u32, u32) = (SIDE + 12, SIDE + 34);
 const MARGIN: u32 = 28;
 const HEAD: u32 = 64;
 
-/// Draws pictures with boxes and landmarks as a PNG, beneath a title.
+/// An even choice of as many of `located` as a sheet has room for.
+pub fn choose_for_sheet(located: &[Located]) -> Vec<&Located> {
+    located.iter().step_by(located.len().div_ceil(MOST).max(1)).collect()
+}
+
+/// Draws pictures with boxes and landmarks as a PNG, beneath a title. `picture` decodes one; large ones must not
+/// all be in memory at once.
 ///
 /// # Errors
 /// [`crate::train::Error::Drawing`].
-pub fn faces_sheet(title: &str, pictures: &[(&Located, RgbImage)]) -> Result<Vec<u8>> {
+pub fn faces_sheet(
+    title: &str,
+    pictures: &[&Located],
+    picture: impl Fn(&Located) -> Option<RgbImage>,
+) -> Result<Vec<u8>> {
     let rows = pictures.len().div_ceil(COLUMNS) as u32;
     let width = 2 * MARGIN + COLUMNS as u32 * STEP.0;
     let mut canvas = Canvas::new("sheet of faces", width, HEAD + rows * STEP.1 + MARGIN);
@@ -32,9 +42,10 @@ pub fn faces_sheet(title: &str, pictures: &[(&Located, RgbImage)]) -> Result<Vec
         let style = canvas::bold(22, INK, HPos::Left, VPos::Center);
         Ok(area.draw_text(title, &style, canvas::at(MARGIN as i32, 34))?)
     })?;
-    for (index, (located, image)) in pictures.iter().enumerate() {
+    for (index, located) in pictures.iter().enumerate() {
+        let Some(image) = picture(located) else { continue };
         let (column, row) = ((index % COLUMNS) as u32, (index / COLUMNS) as u32);
-        tile(&mut canvas, located, image, (MARGIN + column * STEP.0, HEAD + row * STEP.1))?;
+        tile(&mut canvas, located, &image, (MARGIN + column * STEP.0, HEAD + row * STEP.1))?;
     }
     canvas.into_png()
 }

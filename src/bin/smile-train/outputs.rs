@@ -1,0 +1,153 @@
+//! What a command writes, and that it is nothing of what it reads.
+
+use std::path::{Path, PathBuf};
+
+use gstsmile::train::{self, Catalog, Error, Outputs, Pictures, Result};
+
+use crate::arguments::TrainArguments;
+
+/// What a report has, of training or of a measurement.
+const REPORT: [&str; 5] = ["metrics.json", "curves.png", "confusion.txt", "confusion.png", "sheet.png"];
+const MEASURED: [&str; 2] = ["evaluation.png", "robustness.png"];
+/// What a cross-validation leaves beside its drawings.
+const ANSWERS: [&str; 2] = ["predictions.csv", "results.json"];
+
+/// What is written of a training.
+///
+/// # Errors
+/// Where it could not be written, or would overwrite what is read.
+pub fn of_training(arguments: &TrainArguments) -> Result<Outputs> {
+    train::check_weights(&arguments.out)?;
+    let mut outputs = Outputs::default();
+    add_weights(&mut outputs, &arguments.out, arguments.teachers)?;
+    if let Some(folder) = &arguments.report {
+        train::check_folder(folder)?;
+        add_all(&mut outputs, "--report", folder, &REPORT)?;
+    }
+    spare_training(&outputs, arguments)?;
+    Ok(outputs)
+}
+
+/// What is written into the folder of a cross-validation.
+///
+/// # Errors
+/// Where it would overwrite what is read.
+pub fn of_folds(arguments: &TrainArguments, folds: usize) -> Result<Outputs> {
+    let mut outputs = Outputs::default();
+    for number in 1..=folds {
+        let out = arguments.out.join(format!("fold-{number}.safetensors"));
+        add_weights(&mut outputs, &out, arguments.teachers)?;
+    }
+    add_all(&mut outputs, "--out", &arguments.out, &ANSWERS)?;
+    add_all(&mut outputs, "--out", &arguments.out, &MEASURED)?;
+    spare_training(&outputs, arguments)?;
+    Ok(outputs)
+}
+
+/// Adds what a report of a measurement has.
+///
+/// # Errors
+/// Where it could not be written.
+pub fn add_measured(outputs: &mut Outputs, folder: &Path) -> Result<()> {
+    train::check_folder(folder)?;
+    add_all(outputs, "--report", folder, &MEASURED)
+}
+
+/// Adds a file.
+///
+/// # Errors
+/// Where it could not be written.
+pub fn add(outputs: &mut Outputs, option: &str, path: &Path) -> Result<()> {
+    train::check_file(path)?;
+    outputs.add(option, path)
+}
+
+fn add_weights(outputs: &mut Outputs, out: &Path, teachers: usize) -> Result<()> {
+    outputs.add("--out", out)?;
+    outputs.add("the checkpoint beside --out", &train::beside(out, ".checkpoint"))?;
+    for number in 1..=teachers {
+        let teacher = train::beside(out, &format!(".teacher-{number}"));
+        outputs.add("a teacher beside --out", &teacher)?;
+    }
+    Ok(())
+}
+
+fn add_all(outputs: &mut Outputs, option: &str, folder: &Path, names: &[&str]) -> Result<()> {
+    names.iter().try_for_each(|name| outputs.add(option, &folder.join(name)))
+}
+
+/// Spares the single files that training reads; pictures in folders are spared when they are listed.
+fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<()> {
+    let TrainArguments { data, extra, unlabelled, no_face, extra_no_face, boxes, init, face_model, .. } =
+        arguments;
+    let files = |option: &'static str, paths: &[PathBuf]| {
+        paths.iter().try_for_each(|path| outputs.spare(option, path))
+    };
+    outputs.spare("--data", data)?;
+    files("--extra", extra)?;
+    files("--unlabelled", unlabelled)?;
+    files("--extra-no-face", extra_no_face)?;
+    files("--boxes", boxes)?;
+    files("--init", init)?;
+    spare_some(outputs, "--no-face", no_face.as_deref())?;
+    spare_some(outputs, "--face-model", face_model.as_deref())?;
+    if let Some(path) = &arguments.soft_labels {
+        // A fold's own table where the name has its number.
+        const MOST_FOLDS: usize = 100;
+        for fold in 0..=MOST_FOLDS {
+            outputs.spare("--soft-labels", &for_fold(path, fold))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that a file is not overwritten, if there is one.
+///
+/// # Errors
+/// Where it would be.
+pub fn spare_some(outputs: &Outputs, option: &str, path: Option<&Path>) -> Result<()> {
+    path.map_or(Ok(()), |path| outputs.spare(option, path))
+}
+
+/// The name of a table for one fold.
+pub fn for_fold(path: &Path, fold: usize) -> PathBuf {
+    let text = path.to_str().filter(|text| text.contains("{fold}"));
+    text.map_or(path.into(), |text| text.replace("{fold}", &fold.to_string()).into())
+}
+
+/// Makes sure that no file of a data set is overwritten.
+///
+/// # Errors
+/// Where one would be.
+pub fn spare_data(outputs: &Outputs, option: &str, catalog: &Catalog) -> Result<()> {
+    outputs.spare_all(option, catalog.files())
+}
+
+/// Makes sure that no picture in a folder or archive is overwritten.
+///
+/// # Errors
+/// Where one would be.
+pub fn spare_pictures(outputs: &Outputs, option: &str, path: &Path) -> Result<()> {
+    match Pictures::list(&[path]) {
+        Ok(pictures) => outputs.spare_all(option, pictures.files()),
+        // Whoever reads them says so, if they are needed.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Makes sure that a folder for many files isn't one whose files are read.
+///
+/// # Errors
+/// Where it is, or is within one.
+pub fn spare_folder(option: &str, folder: &Path, inputs: &[(&str, &Path)]) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.into());
+    let folder = place(folder);
+    match inputs.iter().find(|(_, input)| input.is_dir() && folder.starts_with(place(input))) {
+        None => Ok(()),
+        Some((name, input)) => Err(Error::Mismatch(format!(
+            "{option} {} lies in {}, which {name} reads; give another folder",
+            folder.display(),
+            input.display()
+        ))),
+    }
+}

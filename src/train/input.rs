@@ -1,0 +1,99 @@
+//! Files from outside: the one place through which they come in.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::error::{Error, Result};
+
+/// Bytes of a picture or a table, at most: four times what a picture of 100 megapixels takes in the best quality
+/// of JPEG, and a hundred thousand times what one line of labels does.
+pub(super) const MOST_BYTES: u64 = 1 << 28;
+
+/// Opens a plain file. Pipes and devices, which may never end or never begin, are refused before they are opened.
+///
+/// # Errors
+/// Where it isn't there, can't be read or is none.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let kind = fs::metadata(path)?.file_type();
+    if !kind.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("it is {}, not a plain file", name(kind)),
+        ));
+    }
+    File::open(path)
+}
+
+/// Makes sure that a path names a plain file, which reading can't wait for.
+///
+/// # Errors
+/// [`Error::Read`].
+pub fn check_plain(path: &Path) -> Result<()> {
+    open(path).map(drop).map_err(|source| Error::Read { path: path.into(), source })
+}
+
+/// The same for a table, and that it isn't too large for one.
+///
+/// # Errors
+/// [`Error::Read`].
+pub fn check_table(path: &Path) -> Result<()> {
+    let failed = |source| Error::Read { path: path.into(), source };
+    match open(path).and_then(|file| file.metadata()).map_err(failed)?.len() {
+        len if len > MOST_BYTES => Err(failed(too_large(len, MOST_BYTES))),
+        _ => Ok(()),
+    }
+}
+
+/// The whole content of a plain file.
+///
+/// # Errors
+/// Those of [`open`], and where it has more than `most` bytes, which are then not read.
+pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    let len = file.metadata()?.len();
+    if len > most {
+        return Err(too_large(len, most));
+    }
+    // A file may grow while it is read.
+    bounded(file, len, most)
+}
+
+/// Reads to the end of what has `expected` bytes or so, and `most` at most.
+pub(super) fn bounded(source: impl Read, expected: u64, most: u64) -> io::Result<Vec<u8>> {
+    // Room that isn't used costs no memory; to grow into it would take twice as much.
+    let mut bytes = Vec::with_capacity(expected.min(most) as usize + 1);
+    source.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 {
+        len if len > most => Err(too_large(len, most)),
+        _ => Ok(bytes),
+    }
+}
+
+pub(super) fn too_large(len: u64, most: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("it has {len} bytes or more; at most {most} are read"),
+    )
+}
+
+/// A text of a plain file, without the mark of byte order that some editors begin with.
+pub(super) fn text(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+#[cfg(unix)]
+fn name(kind: fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match kind {
+        _ if kind.is_dir() => "a folder",
+        _ if kind.is_fifo() => "a pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn name(kind: fs::FileType) -> &'static str {
+    if kind.is_dir() { "a folder" } else { "something else" }
+}
