@@ -244,7 +244,10 @@ impl<M: Describe> Weights<M> {
     /// what was there is still there.
     pub fn write(&self, path: &Path) -> Result<()> {
         let bytes = self.to_bytes()?;
-        Self::parse(&bytes).map_err(|reason| Error::Unusable { path: path.into(), reason })?;
+        Self::from_bytes(&bytes, "").map_err(|error| match error {
+            Error::Weights { reason, .. } => Error::Unusable { path: path.into(), reason },
+            other => other,
+        })?;
         write_atomically(path, &bytes).map_err(|source| Error::Write { path: path.into(), source })
     }
 }

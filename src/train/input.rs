@@ -4,8 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::error::{Error, Result};
-
 /// Bytes of a picture or a table, at most: four times what a picture of 100 megapixels takes in the best quality
 /// of JPEG, and a hundred thousand times what one line of labels does.
 pub(super) const MOST_BYTES: u64 = 1 << 28;
@@ -23,26 +21,6 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
         ));
     }
     File::open(path)
-}
-
-/// Makes sure that a path names a plain file, which reading can't wait for.
-///
-/// # Errors
-/// [`Error::Read`].
-pub fn check_plain(path: &Path) -> Result<()> {
-    open(path).map(drop).map_err(|source| Error::Read { path: path.into(), source })
-}
-
-/// The same for a table, and that it isn't too large for one.
-///
-/// # Errors
-/// [`Error::Read`].
-pub fn check_table(path: &Path) -> Result<()> {
-    let failed = |source| Error::Read { path: path.into(), source };
-    match open(path).and_then(|file| file.metadata()).map_err(failed)?.len() {
-        len if len > MOST_BYTES => Err(failed(too_large(len, MOST_BYTES))),
-        _ => Ok(()),
-    }
 }
 
 /// The whole content of a plain file.

@@ -38,7 +38,6 @@ pub use face::{
     Face, FaceData, FaceFiles, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally,
 };
 pub use fit::{Checkpoint, EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer};
-pub use input::{check_plain, check_table};
 pub use layout::Layout;
 pub use locate::{Located, Pictures, table as faces_table};
 pub use metrics::{CLASSES, Confusion, area_under_curve, best_temperature, calibration_error, wilson};

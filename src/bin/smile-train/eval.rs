@@ -22,9 +22,6 @@ use crate::{eval_face, limit_threads, outputs};
 pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     limit_threads(arguments.threads);
     let outputs = outputs(arguments)?;
-    if let Ok(weights) = terminal::weights(&arguments.model) {
-        return eval_face::run(arguments, weights, &outputs);
-    }
     match FaceWeights::read(&arguments.model) {
         Ok(weights) => return eval_face::run(arguments, weights, &outputs),
         Err(model::Error::Kind { .. }) => {}

@@ -9,7 +9,8 @@ use indicatif::ProgressBar;
 use gstsmile::analysis::locate::Detection;
 use gstsmile::model::{FaceMetadata, FaceWeights};
 use gstsmile::train::{
-    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Located, Lock, Outcome, Picture, Result,
+    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Located, Lock, Outcome, Picture,
+    Result,
 };
 
 use crate::arguments::TrainArguments;
@@ -128,7 +129,6 @@ pub fn read(files: &FaceFiles) -> Result<FaceData> {
             "a face locator is about boxes: give their table with --boxes FILE.csv".into(),
         ));
     }
-    files.boxes.iter().try_for_each(|path| train::check_table(path))?;
     let bar = ProgressBar::no_length();
     let data = FaceData::read(files, |count| {
         bar.set_length(count as u64);
@@ -167,6 +167,9 @@ fn scenes(task: &Faces, pictures: &[&Picture]) -> Result<Vec<u8>> {
             (Located { name: picture.name.clone(), faces: faces.collect() }, image)
         })
         .collect();
-    let scenes: Vec<_> = scenes.iter().map(|(located, image)| (located, image.clone())).collect();
-    train::report::faces_sheet("Scenes that are learnt from, and their faces", &scenes)
+    let drawn: Vec<&Located> = scenes.iter().map(|(located, _)| located).collect();
+    let image = |located: &Located| {
+        scenes.iter().find(|(other, _)| std::ptr::eq(other, located)).map(|(_, image)| image.clone())
+    };
+    train::report::faces_sheet("Scenes that are learnt from, and their faces", &drawn, image)
 }

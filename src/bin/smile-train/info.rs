@@ -12,7 +12,7 @@ use gstsmile::model::{
 use gstsmile::train::{Confusion, Result};
 
 use crate::arguments::InfoArguments;
-use crate::terminal::{self, print};
+use crate::terminal::print;
 
 /// Training facts in the order in which one wants to know them; others follow.
 const FIRST: [&str; 11] = [

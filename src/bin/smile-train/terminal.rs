@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use gstsmile::model::{self, Describe, FaceWeights, Region, Weights};
+use gstsmile::model::{FaceWeights, Region};
 use gstsmile::train::{
-    self, Catalog, DataFacts, Dataset, EpochResult, Error, Layout, Observer, Progress, Result, View,
+    Catalog, DataFacts, Dataset, EpochResult, Error, Layout, Observer, Progress, Result, View,
 };
 
 /// Says something in a line of its own, as `eprintln!` does; see [`say_line`].

@@ -7,6 +7,7 @@ use super::data::Face;
 use crate::analysis::crop::Rect;
 use crate::train::dataset::last_component;
 use crate::train::error::{Error, Result};
+use crate::train::input;
 
 /// What tables say of one picture.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -191,7 +192,9 @@ fn failed(path: &Path, reason: String) -> Error {
 impl<'a> Table<'a> {
     fn read(path: &'a Path) -> Result<Self> {
         let failed = |error: csv::Error| failed(path, error.to_string());
-        let mut reader = csv::Reader::from_path(path).map_err(failed)?;
+        let bytes = input::read(path, input::MOST_BYTES)
+            .map_err(|source| Error::Read { path: path.into(), source })?;
+        let mut reader = csv::Reader::from_reader(&bytes[..]);
         let head = reader.headers().map_err(failed)?.clone();
         let records = reader.records().collect::<std::result::Result<_, _>>().map_err(failed)?;
         Ok(Self { path, head, records })

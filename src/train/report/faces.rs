@@ -12,7 +12,7 @@ use crate::train::error::Result;
 use crate::train::locate::Located;
 
 /// Pictures on a sheet, at most.
-const MOST: usize = 120;
+pub const MOST: usize = 120;
 
 const COLUMNS: usize = 10;
 const SIDE: u32 = 150;

@@ -20,7 +20,7 @@ use crate::model::Metadata;
 
 pub use confusion::text as confusion_text;
 pub use evaluation::{evaluation, robustness};
-pub use faces::{choose_for_sheet, faces_sheet};
+pub use faces::{MOST as MOST_ON_SHEET, choose_for_sheet, faces_sheet};
 
 /// Everything that a report tells of.
 pub struct Report<'a> {
