@@ -35,6 +35,8 @@ pub struct State {
     streaming: Option<Box<Streaming>>,
     /// Where networks are delivered, once started.
     pub swaps: Option<Arc<Swaps>>,
+    /// The caps that were refused last, unless others were taken since.
+    refused_caps: Option<gst::Caps>,
     /// Where frames are copied to, once there are caps.
     pool: Option<gst::BufferPool>,
     pub known: Known,
@@ -434,9 +436,14 @@ impl BaseTransformImpl for SmileFilter {
             // Before the base class finds that downstream can't have them, which it says in no words.
             gst::EventView::Caps(event) => {
                 if let Err(error) = caps::check(event.caps()) {
-                    gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                    let caps = event.caps_owned();
+                    // Upstream tries again with each buffer and query.
+                    if self.state().refused_caps.replace(caps.clone()) != Some(caps) {
+                        gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                    }
                     return false;
                 }
+                self.state().refused_caps = None;
             }
             gst::EventView::FlushStop(_) => self.state().forget(),
             gst::EventView::StreamStart(_) => {
