@@ -297,6 +297,7 @@ pub(crate) fn to_safetensors(tensors: &HashMap<String, Tensor>, key: &str, text:
 }
 
 /// The text under `key` and the tensors, or what is wrong with the bytes.
+#[cfg(feature = "train")]
 pub(crate) fn from_safetensors(
     bytes: &[u8],
     key: &str,
