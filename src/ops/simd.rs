@@ -43,6 +43,11 @@ impl Isa {
         *BEST
     }
 
+    /// Values of a vector.
+    pub(crate) fn lanes(self) -> usize {
+        self.dispatch(Lanes)
+    }
+
     fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
@@ -70,6 +75,17 @@ impl Isa {
             #[cfg(target_arch = "aarch64")]
             Self::Neon => Simd::vectorize(pulp::aarch64::Neon::try_new().expect(MISSING), op),
         }
+    }
+}
+
+struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES
     }
 }
 

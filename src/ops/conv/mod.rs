@@ -3,6 +3,7 @@
 mod elsewhere;
 mod kernels;
 mod sample;
+mod winograd;
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +12,8 @@ use rayon::prelude::*;
 
 use super::simd::Isa;
 use super::slice_of;
-use sample::{Backward, Forward, Geometry, Pack, PackRows, ParameterGradients};
+use sample::{Backward, Forward, Geometry, Kernel, Pack, PackRows, ParameterGradients};
+use winograd::Sums;
 
 /// What a convolution does besides convolving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +124,10 @@ impl CustomOp3 for Conv2d {
         let samples = x.len() / geometry.input_len();
         let mut output = vec![0.0; samples * geometry.output_len()];
         let mut origins = vec![0; output.len()];
-        let kernel = &self.isa.dispatch(Pack { geometry, kernel });
+        let kernel = &match Sums::of_input(&geometry, kernel, self.isa.lanes())? {
+            Some(sums) => Kernel::Winograd(Box::new(sums)),
+            None => Kernel::Direct(self.isa.dispatch(Pack { geometry, kernel })),
+        };
         let groups = x
             .par_chunks(GROUP * geometry.input_len())
             .zip(output.par_chunks_mut(GROUP * geometry.output_len()))
@@ -153,6 +158,7 @@ impl CustomOp3 for Conv2d {
         let kernel_values = super::values_of(&kernel_storage, kernel_layout)?;
         let gradient_values = super::values_of(&gradient_storage, gradient_layout)?;
         let kernel_rows = &self.isa.dispatch(PackRows { geometry, kernel: kernel_values });
+        let of_gradient = &Sums::of_gradient(&geometry, kernel_values, self.isa.lanes())?;
         let mut input_gradient = vec![0.0; x_values.len()];
         let parts: Vec<ParameterGradients> = x_values
             .par_chunks(GROUP * geometry.input_len())
@@ -164,6 +170,7 @@ impl CustomOp3 for Conv2d {
                     geometry,
                     input,
                     kernel: kernel_rows,
+                    of_gradient,
                     origins,
                     output_gradient,
                     input_gradient,

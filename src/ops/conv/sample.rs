@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::kernels::{PackedKernel, Term, add_terms, convolve_row};
+use super::winograd::Sums;
 use crate::ops::layout;
 
 /// Sizes and steps of a convolution with what follows it.
@@ -75,11 +76,17 @@ impl WithSimd for Pack<'_> {
     }
 }
 
+/// A kernel laid out for [`Forward`], in one of two ways to convolve.
+pub(super) enum Kernel {
+    Direct(PackedKernel),
+    Winograd(Box<Sums>),
+}
+
 /// Outputs of some samples, one after the other, and for each output where it came from.
 pub(super) struct Forward<'a> {
     pub geometry: Geometry,
     pub input: &'a [f32],
-    pub kernel: &'a PackedKernel,
+    pub kernel: &'a Kernel,
     pub bias: &'a [f32],
     pub output: &'a mut [f32],
     pub origins: &'a mut [u8],
@@ -91,37 +98,84 @@ impl WithSimd for Forward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { geometry, kernel, .. } = self;
-        let Geometry { channels, filters, .. } = geometry;
+        let Geometry { filters, .. } = geometry;
         let [_, width] = geometry.convolved();
         let [pooled_height, pooled_width] = geometry.pooled();
-        let row_len = geometry.row_len(channels);
-        let mut padded = vec![0.0; geometry.padded_len(channels)];
-        let mut rows = vec![0.0; geometry.pool * width * kernel.padded_filters];
         let mut pixels = vec![0.0; pooled_height * pooled_width * filters];
         let mut pixel_origins = vec![0; pixels.len()];
+        let mut source = match kernel {
+            Kernel::Direct(kernel) => Source::Direct(Rows::new(geometry, kernel)),
+            Kernel::Winograd(sums) => Source::Winograd(sums.clone()),
+        };
         let samples = self.input.chunks_exact(geometry.input_len());
         let outputs = self.output.chunks_exact_mut(geometry.output_len());
         let origins = self.origins.chunks_exact_mut(geometry.output_len());
         for ((input, output), origins) in samples.zip(outputs).zip(origins) {
-            layout::pad_planes(
-                input,
-                [channels, geometry.height, geometry.width],
-                geometry.padding(),
-                &mut padded,
-            );
             let lines = pixels
                 .chunks_exact_mut(pooled_width * filters)
                 .zip(pixel_origins.chunks_exact_mut(pooled_width * filters));
-            for (y, (pixels, origins)) in lines.enumerate() {
-                for (row, output) in rows.chunks_exact_mut(width * kernel.padded_filters).enumerate() {
-                    let first = (y * geometry.pool + row) * geometry.stride * row_len;
-                    convolve_row(simd, kernel, &padded[first..], row_len, geometry.stride, output);
+            match &mut source {
+                Source::Direct(rows) => {
+                    rows.pad(input);
+                    for (y, (pixels, origins)) in lines.enumerate() {
+                        let stride = rows.kernel.padded_filters;
+                        let sums = rows.convolve(simd, y);
+                        pool_row(&geometry, sums, stride, self.bias, pixels, origins);
+                    }
                 }
-                pool_row(&geometry, &rows, kernel.padded_filters, self.bias, pixels, origins);
+                Source::Winograd(sums) => {
+                    let stride = sums.stride();
+                    let sums = sums.compute(simd, input);
+                    for (y, (pixels, origins)) in lines.enumerate() {
+                        let first = y * geometry.pool * width * stride;
+                        pool_row(&geometry, &sums[first..], stride, self.bias, pixels, origins);
+                    }
+                }
             }
             layout::to_planes(&pixels, filters, output);
             layout::to_planes(&pixel_origins, filters, origins);
         }
+    }
+}
+
+/// Where the sums of a sample come from.
+enum Source<'a> {
+    Direct(Rows<'a>),
+    Winograd(Box<Sums>),
+}
+
+/// Sums of some rows at a time, of a padded sample.
+struct Rows<'a> {
+    geometry: Geometry,
+    kernel: &'a PackedKernel,
+    padded: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(geometry: Geometry, kernel: &'a PackedKernel) -> Self {
+        let [_, width] = geometry.convolved();
+        let padded = vec![0.0; geometry.padded_len(geometry.channels)];
+        Self { geometry, kernel, padded, sums: vec![0.0; geometry.pool * width * kernel.padded_filters] }
+    }
+
+    #[inline(always)]
+    fn pad(&mut self, input: &[f32]) {
+        let Geometry { channels, height, width, .. } = self.geometry;
+        layout::pad_planes(input, [channels, height, width], self.geometry.padding(), &mut self.padded);
+    }
+
+    /// The rows that are pooled into row `y`.
+    #[inline(always)]
+    fn convolve<S: Simd>(&mut self, simd: S, y: usize) -> &[f32] {
+        let Self { geometry, kernel, padded, sums } = self;
+        let row_len = geometry.row_len(geometry.channels);
+        let [_, width] = geometry.convolved();
+        for (row, output) in sums.chunks_exact_mut(width * kernel.padded_filters).enumerate() {
+            let first = (y * geometry.pool + row) * geometry.stride * row_len;
+            convolve_row(simd, kernel, &padded[first..], row_len, geometry.stride, output);
+        }
+        sums
     }
 }
 
@@ -197,6 +251,8 @@ pub(super) struct Backward<'a> {
     pub geometry: Geometry,
     pub input: &'a [f32],
     pub kernel: &'a KernelRows,
+    /// Where the gradients of the input are faster all at once.
+    pub of_gradient: &'a Option<Sums>,
     pub origins: &'a [u8],
     pub output_gradient: &'a [f32],
     pub input_gradient: &'a mut [f32],
@@ -225,6 +281,8 @@ impl WithSimd for Backward<'_> {
         let [pooled_height, pooled_width] = geometry.pooled();
         let band = (32 / pooled_width).max(1);
         let mut terms = Terms::new(&geometry, band);
+        let mut of_gradient = self.of_gradient.clone();
+        let mut passed = vec![0.0; if of_gradient.is_some() { geometry.output_len() } else { 0 }];
         let inputs = self.input.chunks_exact(geometry.input_len());
         let input_gradients = self.input_gradient.chunks_exact_mut(geometry.input_len());
         let gradients = self.output_gradient.chunks_exact(geometry.output_len());
@@ -238,14 +296,23 @@ impl WithSimd for Backward<'_> {
             for first in (0..pooled_height).step_by(band) {
                 terms.collect(first..(first + band).min(pooled_height), gradient, origins, taps);
                 terms.add_to_kernel(simd, taps, &padded, &mut kernel_gradient);
-                terms.add_to_input(simd, taps, &mut padded_gradient);
+                if of_gradient.is_none() {
+                    terms.add_to_input(simd, taps, &mut padded_gradient);
+                }
             }
             for (sum, plane) in bias_gradient.iter_mut().zip(0..filters) {
                 let area = gradient.len() / filters;
                 let values = gradient[plane * area..].iter().zip(&origins[plane * area..]).take(area);
                 *sum += values.map(|(value, &origin)| if origin == CUT { 0.0 } else { *value }).sum::<f32>();
             }
-            layout::unpad_planes(&padded_gradient, shape, geometry.padding(), input_gradient);
+            if let Some(sums) = &mut of_gradient {
+                for ((passed, &value), &origin) in passed.iter_mut().zip(gradient).zip(origins) {
+                    *passed = if origin == CUT { 0.0 } else { value };
+                }
+                sums.compute_planes(simd, &passed, input_gradient);
+            } else {
+                layout::unpad_planes(&padded_gradient, shape, geometry.padding(), input_gradient);
+            }
         }
         ParameterGradients { kernel: kernel_gradient, bias: bias_gradient }
     }

@@ -3,14 +3,14 @@
 //! Pictures lie as height × width × channels with the channels as SIMD lanes. Normalisation, bias,
 //! ReLU and pooling happen where a convolution's sums are stored.
 
-mod buffer;
+pub(super) mod buffer;
 mod dense;
 mod direct;
-mod finish;
+pub(super) mod finish;
 mod kernel;
 mod load;
 mod plan;
-mod winograd;
+pub(super) mod winograd;
 
 use candle_core::Result;
 use pulp::{Simd, WithSimd};
@@ -22,6 +22,7 @@ use direct::Direct;
 use finish::Finish;
 use load::Load;
 pub(crate) use plan::load_affine;
+pub(super) use plan::suits_winograd;
 use winograd::Winograd;
 
 /// Pictures that share one pass over the dense layers' weights.

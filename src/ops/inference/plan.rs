@@ -1,7 +1,6 @@
 //! From a list of layers to an engine: shapes checked, methods chosen, weights packed.
 
 use candle_core::{Result, bail};
-use pulp::{Simd, WithSimd};
 
 use super::buffer::{Layout, Room};
 use super::dense::Dense;
@@ -40,19 +39,8 @@ impl Output {
     }
 }
 
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        S::F32_LANES
-    }
-}
-
 pub fn plan(input: [usize; 3], affine: [f32; 2], layers: &[Layer], isa: Isa) -> Result<Engine> {
-    let lanes = isa.dispatch(Lanes);
+    let lanes = isa.lanes();
     if input.contains(&0) {
         bail!("a picture of {input:?}");
     }
@@ -160,7 +148,7 @@ fn layouts(input: [usize; 3], convs: &[&Layer], lanes: usize) -> Result<Vec<Layo
 }
 
 /// Few channels don't pay for the transforms, nor do pictures much smaller than their tiles.
-fn suits_winograd(input: &Layout, filters: usize, [size, stride]: [usize; 2], lanes: usize) -> bool {
+pub fn suits_winograd(input: &Layout, filters: usize, [size, stride]: [usize; 2], lanes: usize) -> bool {
     let tiles = input.height.div_ceil(TILE) * input.width.div_ceil(TILE);
     (size, stride) == (3, 1)
         && input.stride.is_multiple_of(lanes)
