@@ -135,7 +135,7 @@ mod tests {
             for start in [0.0, 0.3, 0.999] {
                 let span = span(start, 1e-4, len, step);
                 assert!(
-                    !span.is_empty() && span.end <= len && span.start % step as usize == 0,
+                    !span.is_empty() && span.end <= len && span.start.is_multiple_of(step as usize),
                     "{span:?} of {len}"
                 );
             }
