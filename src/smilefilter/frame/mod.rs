@@ -154,7 +154,13 @@ pub fn pixel_aspect(info: &gst_video::VideoInfo) -> f32 {
 
 /// The weights of red and blue in brightness. What caps leave open is ITU-R BT.601.
 fn weights(info: &gst_video::VideoInfo) -> (f32, f32) {
-    let (kr, kb) = info.colorimetry().matrix().kr_kb().unwrap_or((0.299, 0.114));
+    use gst_video::VideoColorMatrix::{Bt601, Rgb, Unknown};
+    let matrix = match info.colorimetry().matrix() {
+        // Asked for weights, they would answer with an error that is put into words for each frame.
+        Unknown | Rgb => Bt601,
+        matrix => matrix,
+    };
+    let (kr, kb) = matrix.kr_kb().unwrap_or((0.299, 0.114));
     (kr as f32, kb as f32)
 }
 

@@ -89,10 +89,9 @@ pub unsafe fn row(
     // SAFETY: A mapped frame has the description of its format, which is there for good.
     let info = unsafe { &*frame.info.finfo };
     let unpack = info.unpack_func.expect("`check` has seen that there is one");
-    // GStreamer 1.22 reads two pixels where the last of an odd number is, for which its rows have no room.
-    let lone = format.format() == VideoFormat::Uyvp
-        && pixels.len() as i32 == frame.info.width
-        && pixels.len() % 2 == 1;
+    // GStreamer 1.22 reads two pixels where the last of an odd number is, for which rows have no room.
+    let width = frame.info.width as usize;
+    let lone = format.format() == VideoFormat::Uyvp && pixels.len() == width && width % 2 == 1;
     let count = pixels.len() - usize::from(lone);
     // Not all of its functions heed where in a row to begin.
     // SAFETY: The caller vouches for rows and pixels; a pixel of 16 bits a sample has 8 bytes, and of 8 bits fewer.
@@ -111,8 +110,28 @@ pub unsafe fn row(
     if !is_deep(format) {
         widen(pixels);
     }
-    if lone && count > 0 {
-        pixels[count] = pixels[count - 1];
+    if lone {
+        let (row_stride, begin) = (frame.info.stride[0] as usize, count / 2 * 5);
+        let mut group = [0u8; 8];
+        // What `layout::len` has seen of each row.
+        let seen = (10 * width).div_ceil(4).next_multiple_of(4);
+        let len = group.len().min(seen.min(row_stride).saturating_sub(begin));
+        // SAFETY: The row has these bytes, and the copy has those of a whole pair.
+        unsafe {
+            let bytes = frame.data[0].cast::<u8>().add(y * row_stride + begin);
+            std::ptr::copy_nonoverlapping(bytes, group.as_mut_ptr(), len);
+            let data = [group.as_mut_ptr().cast(); 4];
+            unpack(
+                info,
+                flags.bits(),
+                pixels[count..].as_mut_ptr().cast(),
+                data.as_ptr(),
+                [8; 4].as_ptr(),
+                0,
+                0,
+                1,
+            );
+        }
     }
 }
 
