@@ -160,9 +160,9 @@ impl Target {
         if output.is_file() {
             return Ok(Self::File(output, Format::of(path)?));
         }
-        if argument.to_string_lossy().starts_with("/dev/video")
-            && path.metadata().is_ok_and(|of| is_character_device(&of))
-        {
+        // Maybe by a link such as those in /dev/v4l.
+        let is_video = path.canonicalize().is_ok_and(|path| path.to_string_lossy().starts_with("/dev/video"));
+        if is_video && path.metadata().is_ok_and(|of| is_character_device(&of)) {
             return Ok(Self::Device(path.into()));
         }
         // A pipe or another device: what can be read while it is written.
