@@ -202,6 +202,43 @@ fn a_picture_that_is_to_be_turned_is_told_of_once() {
     assert_eq!(warnings(&bench).len(), 1, "a stream of its own");
 }
 
+/// How many warnings of turned pictures a line ends with, of which each stream has a tag that wants it turned.
+fn warnings_of(line: &str) -> usize {
+    let pipeline = gst::parse::launch(line).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let inject = pipeline.by_name("inject").unwrap();
+    inject.set_property_from_str("tags", "image-orientation=rotate-90");
+    let bus = pipeline.bus().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let mut warnings = 0;
+    loop {
+        let wanted = [gst::MessageType::Warning, gst::MessageType::Eos, gst::MessageType::Error];
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(30), &wanted).expect("an end");
+        match message.view() {
+            gst::MessageView::Warning(warning) => {
+                warnings += usize::from(warning.error().message().contains("image-orientation=rotate-90"));
+            }
+            gst::MessageView::Eos(_) => break,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    warnings
+}
+
+#[test]
+fn nothing_is_told_of_pictures_that_are_turned_before_they_come() {
+    common::init();
+    let line = |before: &str| {
+        let filter = "smilefilter device=cpu region=center ! fakesink";
+        warnings_of(&format!("videotestsrc num-buffers=2 ! taginject name=inject ! {before} ! {filter}"))
+    };
+    assert_eq!(line("identity"), 1);
+    assert_eq!(line("videoflip video-direction=auto ! queue ! videoconvert"), 0);
+    assert_eq!(line("videoflip video-direction=identity"), 1);
+    assert_eq!(line("bin.( videoflip video-direction=auto ! queue ) ! identity"), 0);
+}
+
 /// Why the line can't be run here, if it can't.
 fn lacks_gl() -> Option<&'static str> {
     let there = |program: &str| {

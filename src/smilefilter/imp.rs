@@ -47,7 +47,7 @@ pub struct State {
     /// Whether the user has heard that frames can't be analysed.
     pub warned: bool,
     /// Whether the user has heard that this stream's pictures are to be turned.
-    turned: bool,
+    pub turned: bool,
     /// Frames up to this running time come too late downstream.
     late_until: Option<gst::ClockTime>,
     /// The running time of the last frame that wasn't late.
@@ -157,22 +157,6 @@ impl SmileFilter {
         let took = begun.elapsed();
         gst::info!(CAT, imp = self, "Ready on {device} ({reason}) after {took:?}, with {settings:?}");
         Ok(())
-    }
-
-    /// Tells the user once a stream where its pictures are to be turned before they are shown.
-    fn heed(&self, tags: &gst::TagListRef) {
-        let Some(orientation) = tags.get::<gst::tags::ImageOrientation>() else { return };
-        let orientation = orientation.get();
-        if orientation == "rotate-0" || std::mem::replace(&mut self.state().turned, true) {
-            return;
-        }
-        gst::element_imp_warning!(
-            self,
-            gst::StreamError::Format,
-            ("The stream's pictures are to be turned before they are shown (image-orientation={orientation}), \
-                 and faces are not found in pictures that lie on their side; put videoflip video-direction=auto \
-                 before smilefilter")
-        );
     }
 
     /// Waits for frames that are still looked at.
@@ -451,7 +435,7 @@ impl BaseTransformImpl for SmileFilter {
                 state.forget();
                 state.turned = false;
             }
-            gst::EventView::Tag(tags) => self.heed(tags.tag()),
+            gst::EventView::Tag(tags) => self.heed_orientation(tags.tag()),
             gst::EventView::Eos(_) => self.finish(),
             _ => {}
         }

@@ -17,6 +17,7 @@ mod imp;
 mod latency;
 mod load;
 mod mailbox;
+mod orientation;
 mod overlay;
 mod process;
 mod properties;
