@@ -2,6 +2,7 @@
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_base::prelude::*;
 use gst_video::VideoOrientationMethod;
 
 use super::imp::SmileFilter;
