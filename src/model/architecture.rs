@@ -16,8 +16,8 @@ pub struct Architecture {
     pub blocks: Vec<Block>,
 }
 
-/// What a network may have of numbers that are learnt, its normalisations included: as many as the largest that
-/// smile-train makes, `--preset face --filters 1024`, and some more. 256 MiB in a file.
+/// What a network may have of numbers that are learnt, its normalisations included: more than
+/// `--preset smile --filters 1024` has, and than anybody runs in time. 256 MiB in a file.
 pub(super) const MOST_PARAMETERS: u64 = 1 << 26;
 
 /// What one picture of the architecture's own size may cost, in multiplications: as above. It is about a second of
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn networks_are_as_large_as_smile_train_makes_them_and_no_larger() {
         let widest = [
-            Architecture::face(160, [1024; 4]),
+            Architecture::face(160, [768; 4]),
             Architecture::paper(4, 1024, 128),
             Architecture { blocks: wide(&Architecture::smile()), ..Architecture::smile() },
         ];

@@ -105,13 +105,14 @@ fn watched<T: Send + 'static>(
     }
 }
 
-fn check_plain(metadata: &Metadata) -> io::Result<()> {
+/// Makes sure that this is a plain file: pipes and devices may never end or never begin.
+///
+/// # Errors
+/// Where it is something else, which the error names.
+pub fn check_plain(metadata: &Metadata) -> io::Result<()> {
     match metadata.is_file() {
         true => Ok(()),
-        false => Err(refused(format!(
-            "it is {}, and weights are read from a plain file only",
-            kind(metadata.file_type())
-        ))),
+        false => Err(refused(format!("it is {}, not a plain file", kind(metadata.file_type())))),
     }
 }
 

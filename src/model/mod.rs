@@ -23,6 +23,8 @@ pub(crate) use classifier::failing_after;
 pub use detector::{Detector, HeadAnswer};
 pub use device::DeviceChoice;
 pub use error::{Error, Result};
+#[cfg(feature = "train")]
+pub(crate) use file::check_plain;
 pub use network::{BatchStatistics, Network, initial_tensors};
 #[cfg(feature = "train")]
 pub(crate) use output::is_stream;

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::model::check_plain;
+
 /// Bytes of a picture or a table, at most: four times what a picture of 100 megapixels takes in the best quality
 /// of JPEG, and a hundred thousand times what one line of labels does.
 pub(super) const MOST_BYTES: u64 = 1 << 28;
@@ -13,13 +15,7 @@ pub(super) const MOST_BYTES: u64 = 1 << 28;
 /// # Errors
 /// Where it isn't there, can't be read or is none.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    let kind = fs::metadata(path)?.file_type();
-    if !kind.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("it is {}, not a plain file", name(kind)),
-        ));
-    }
+    check_plain(&fs::metadata(path)?)?;
     File::open(path)
 }
 
@@ -58,20 +54,4 @@ pub(super) fn too_large(len: u64, most: u64) -> io::Error {
 /// A text of a plain file, without the mark of byte order that some editors begin with.
 pub(super) fn text(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
-}
-
-#[cfg(unix)]
-fn name(kind: fs::FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    match kind {
-        _ if kind.is_dir() => "a folder",
-        _ if kind.is_fifo() => "a pipe",
-        _ if kind.is_socket() => "a socket",
-        _ => "a device",
-    }
-}
-
-#[cfg(not(unix))]
-fn name(kind: fs::FileType) -> &'static str {
-    if kind.is_dir() { "a folder" } else { "something else" }
 }

@@ -78,7 +78,7 @@ fn pipes_and_devices_are_refused_wherever_a_file_belongs() {
     ] {
         let outcome = run(folder.path(), arguments);
         assert_eq!(outcome.code, Some(2), "{arguments}: {outcome:?}");
-        let words = if arguments.contains("zero") { "a device" } else { "a pipe" };
+        let words = if arguments.contains("zero") { "a device" } else { "a named pipe" };
         assert!(outcome.log.contains(words), "{arguments}: {outcome:?}");
     }
 }

@@ -161,8 +161,8 @@ fn faces_lie_where_a_scene_says() {
     for seed in 0..200 {
         let scene = task.scene(pictures[0], seed);
         let Some(main) = scene.faces.last() else {
-            // Nothing covers the main face, but a tilt can make it too small.
-            assert!(scene.unclear.iter().any(|rect| rect.height < 12.0), "seed {seed}");
+            // Nothing covers the main face, but it can be too small, or lie too far outside once it is turned.
+            assert!(!scene.unclear.is_empty(), "seed {seed}");
             continue;
         };
         let (x, y) = (main.rect.x + main.rect.width / 2.0, main.rect.y + main.rect.height / 2.0);
