@@ -346,7 +346,7 @@ fn what_is_drawn_shows_the_answer_and_touches_nothing_else() {
 fn noise(info: &gst_video::VideoInfo) -> gst::Buffer {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut buffer = flat(info, MID_GREY);
-    rng.fill(&mut *buffer.get_mut().unwrap().map_writable().unwrap());
+    rng.fill(buffer.get_mut().unwrap().map_writable().unwrap().as_mut_slice());
     buffer
 }
 
@@ -362,8 +362,9 @@ fn beside_what_is_drawn_every_bit_stays() {
         // All pixels that share a sample with one that is drawn on.
         let share = |component: &[u32]| component.iter().take(3).max().copied().unwrap_or(0);
         let [across, down] = [info.format_info().w_sub(), info.format_info().h_sub()].map(share);
-        let reach =
-            |from: i32, len: u32, by: u32| from >> by << by..(((from + len as i32 - 1) >> by) + 1) << by;
+        let reach = |from: i32, len: u32, by: u32| {
+            ((from >> by) << by)..((((from + len as i32 - 1) >> by) + 1) << by)
+        };
         let covered = |x: i32, y: i32| {
             drawn.iter().any(|&(left, top, width, height)| {
                 reach(left, width, across).contains(&x) && reach(top, height, down).contains(&y)

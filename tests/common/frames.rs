@@ -171,7 +171,7 @@ fn pack(
 fn palette(bytes: &mut [u8]) {
     for (index, color) in bytes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         let step = |by: usize| 51 * (index / by % 6) as u32;
-        let argb = 0xff << 24 | step(36) << 16 | step(6) << 8 | step(1);
+        let argb = (0xff << 24) | (step(36) << 16) | (step(6) << 8) | step(1);
         *color = if index < 216 { argb.to_ne_bytes() } else { [0; 4] };
     }
 }

@@ -161,8 +161,9 @@ impl Blender {
         let has_alpha = format.n_components() == 4;
         let mut begins = [0; 4];
         let mut end = 0;
-        for plane in 0..frame.n_planes() as usize {
-            begins[plane] = end;
+        let planes = frame.n_planes() as usize;
+        for (plane, begin) in begins.iter_mut().enumerate().take(planes) {
+            *begin = end;
             // Some of GStreamer's functions write the last pixel of an odd number as two.
             end += (layout::place(frame, plane)?.1 + PACKED_MORE).div_ceil(Pixel::SIZE);
         }
@@ -180,7 +181,7 @@ impl Blender {
                 continue;
             }
             touched = if touched.is_empty() { y..y + 1 } else { touched.start..y + 1 };
-            let planes = |scratch: &mut Vec<Pixel>| {
+            let to = |scratch: &mut Vec<Pixel>| {
                 let base = scratch.as_mut_ptr();
                 begins.map(|begin| base.wrapping_add(begin).cast::<u8>())
             };
@@ -189,7 +190,7 @@ impl Blender {
             unsafe { unpack::row(frame.as_raw(), format, y as usize, line) };
             packed.clone_from(line);
             // SAFETY: As above.
-            unsafe { unpack::pack(frame.as_raw(), format, planes(before), y as usize, packed) };
+            unsafe { unpack::pack(frame.as_raw(), format, to(before), y as usize, packed) };
             for stamp in stamps.iter().filter(|stamp| covers(stamp, y)) {
                 for x in stamp.columns(width) {
                     draw_pixel(&mut line[x as usize], stamp.pixel(x, y), has_alpha, paint);
@@ -197,13 +198,13 @@ impl Blender {
             }
             packed.clone_from(line);
             // SAFETY: As above.
-            unsafe { unpack::pack(frame.as_raw(), format, planes(after), y as usize, packed) };
+            unsafe { unpack::pack(frame.as_raw(), format, to(after), y as usize, packed) };
         }
-        for plane in 0..frame.n_planes() as usize {
+        for (plane, &begin) in begins.iter().enumerate().take(planes) {
             let rows = bytes_of_rows(frame, plane, &touched)?;
             let target = layout::plane_mut(frame, plane)?;
             let rows = rows.start.min(target.len())..rows.end.min(target.len());
-            let scratch = begins[plane]..begins[plane] + target.len().div_ceil(Pixel::SIZE);
+            let scratch = begin..begin + target.len().div_ceil(Pixel::SIZE);
             let [before, after] = [&mut before[scratch.clone()], &mut after[scratch]].map(bytes);
             merge(&mut target[rows.clone()], &mut before[rows.clone()], &after[rows]);
         }
@@ -300,7 +301,7 @@ fn bytes_of_rows(
 fn merge(target: &mut [u8], before: &mut [u8], after: &[u8]) {
     for ((target, before), after) in target.iter_mut().zip(before).zip(after) {
         let changed = *before ^ after;
-        *target = *target & !changed | after & changed;
+        *target = (*target & !changed) | (after & changed);
         *before = *after;
     }
 }
@@ -399,14 +400,14 @@ impl<'a> Samples<'a> {
         let (across, down) = (self.across, self.down);
         let [width, height] = self.size;
         // Of one of several pixels: those that there are, and those of them that the stamp covers.
-        let pixels = |sample: i32, by: u32, len: i32| sample << by..((sample + 1) << by).min(len);
+        let pixels = |sample: i32, by: u32, len: i32| (sample << by)..((sample + 1) << by).min(len);
         let within = |pixels: &Range<i32>, bounds: &Range<i32>| {
             pixels.start.max(bounds.start)..pixels.end.min(bounds.end)
         };
-        for row in rows.start >> down..(rows.end - 1 >> down) + 1 {
+        for row in (rows.start >> down)..((rows.end - 1) >> down) + 1 {
             let all_rows = pixels(row, down, height);
             let rows_within = within(&all_rows, rows);
-            for column in columns.start >> across..(columns.end - 1 >> across) + 1 {
+            for column in (columns.start >> across)..((columns.end - 1) >> across) + 1 {
                 let all_columns = pixels(column, across, width);
                 let (mut share, mut sum) = (0.0, 0.0);
                 for y in rows_within.clone() {

@@ -154,14 +154,15 @@ pub fn pixel_aspect(info: &gst_video::VideoInfo) -> f32 {
 
 /// The weights of red and blue in brightness. What caps leave open is ITU-R BT.601.
 fn weights(info: &gst_video::VideoInfo) -> (f32, f32) {
-    use gst_video::VideoColorMatrix::{Bt601, Rgb, Unknown};
-    let matrix = match info.colorimetry().matrix() {
-        // Asked for weights, they would answer with an error that is put into words for each frame.
-        Unknown | Rgb => Bt601,
-        matrix => matrix,
-    };
-    let (kr, kb) = matrix.kr_kb().unwrap_or((0.299, 0.114));
-    (kr as f32, kb as f32)
+    use gst_video::VideoColorMatrix;
+    // As `gst_video_color_matrix_get_Kr_Kb` has them; its binding puts an error into words for each call.
+    match info.colorimetry().matrix() {
+        VideoColorMatrix::Fcc => (0.3, 0.11),
+        VideoColorMatrix::Bt709 => (0.2126, 0.0722),
+        VideoColorMatrix::Smpte240m => (0.212, 0.087),
+        VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
+        _ => (0.299, 0.114),
+    }
 }
 
 /// What of each component means 0, and how much more means 255, in samples as they lie in memory or are
