@@ -6,6 +6,10 @@ cd "$(dirname "$0")/.."
 
 require_rust
 install_missing
+# For the lint of scripts and the test of a GPU's memory, which are left out without these.
+if have apt-get && ! { have shellcheck && have xvfb-run; }; then
+    install_with apt-get "shellcheck xvfb xauth libgl1-mesa-dri"
+fi
 
 step "Formatting"
 cargo fmt --check
