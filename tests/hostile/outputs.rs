@@ -94,6 +94,7 @@ fn an_output_that_is_an_input_is_refused_and_stays() {
     tar_of(&place.join("faces"), "", &place.join("faces.tar"));
     put(place, "soft.csv", "file,probability\nsmile/000.jpg,0.5\n");
     put(place, "boxes.csv", "file,x,y,w,h\n");
+    put(place, "more.csv", "file,x,y,w,h,part\n");
     put(place, "faces/smile/sheet.png", jpeg(99, true));
     put(place, "faces/smile/evaluation.png", jpeg(98, true));
     fs::hard_link(place.join("faces/smile/000.jpg"), place.join("hard")).unwrap();
@@ -101,7 +102,7 @@ fn an_output_that_is_an_input_is_refused_and_stays() {
     run(place, &format!("--data faces {TRAIN} --out m.safetensors")).ends(0, &[]);
     fs::copy(place.join("m.safetensors"), place.join("init.safetensors")).unwrap();
     let all = || {
-        let files = ["faces.tar", "m.safetensors", "init.safetensors", "soft.csv", "boxes.csv"];
+        let files = ["faces.tar", "m.safetensors", "init.safetensors", "soft.csv", "boxes.csv", "more.csv"];
         let pictures = ["000.jpg", "001.jpg", "sheet.png", "evaluation.png"];
         let pictures = pictures.map(|name| format!("faces/smile/{name}"));
         files
@@ -121,6 +122,8 @@ fn an_output_that_is_an_input_is_refused_and_stays() {
         format!("--data faces {TRAIN} --out new --report faces/smile"),
         format!("cross-validate --data faces {TRAIN} --out faces/smile"),
         "--data faces --preset face --boxes boxes.csv --out boxes.csv".into(),
+        "--data faces --preset face --boxes boxes.csv --ignore-boxes more.csv --out more.csv".into(),
+        "--data faces --preset face --boxes boxes.csv --parts more.csv --out more.csv".into(),
         "--data faces --preset face --boxes boxes.csv --out faces/no-smile/000.jpg".into(),
         "eval --data faces --model m.safetensors --predictions m.safetensors".into(),
         "eval --data faces --model m.safetensors --json faces/smile/000.jpg".into(),

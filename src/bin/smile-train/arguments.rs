@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use gstsmile::model::{Block, DeviceChoice, Region};
-use gstsmile::train::{Error, HeldOut, Loss, Preset, Recipe, Split};
+use gstsmile::model::{DeviceChoice, Region};
+use gstsmile::train::{HeldOut, Loss, Preset};
 
 /// Trains and measures the networks of smilefilter
 ///
@@ -377,138 +377,6 @@ impl Part {
             Self::Test => "test",
         }
     }
-}
-
-impl TrainArguments {
-    /// # Errors
-    /// Where an option is given that the preset has no use for.
-    pub fn check(&self) -> gstsmile::train::Result<()> {
-        let face = self.preset == Preset::Face;
-        let given = match face {
-            true => vec![
-                ("--region", self.region.is_some()),
-                ("--face-model", self.face_model.is_some()),
-                ("--init", !self.init.is_empty()),
-                ("--teachers", self.teachers > 0),
-                ("--soft-labels", self.soft_labels.is_some()),
-                ("--unlabelled", !self.unlabelled.is_empty()),
-                ("--classes", !self.classes.is_empty()),
-                ("--loss", self.loss.is_some()),
-                ("--temperature", self.temperature.is_some()),
-            ],
-            false => vec![
-                ("--boxes", !self.boxes.is_empty()),
-                ("--ignore-boxes", !self.ignore_boxes.is_empty()),
-                ("--parts", !self.parts.is_empty()),
-                ("--extra-share with several numbers", self.extra_share.len() > 1),
-                ("--no-face", self.no_face.is_some()),
-                ("--extra-no-face", !self.extra_no_face.is_empty()),
-            ],
-        };
-        if self.variation.is_some() && self.preset.variation().is_none() {
-            return Err(Error::Mismatch("--variation is only for --preset smile; leave it out".into()));
-        }
-        match given.iter().find(|(_, given)| *given) {
-            None => Ok(()),
-            Some((option, _)) => Err(Error::Mismatch(format!(
-                "{option} is {} --preset face; leave it out",
-                if face { "not for" } else { "only for" }
-            ))),
-        }
-    }
-
-    /// How many pictures of each `--extra` an epoch sees for each of `--data`.
-    ///
-    /// # Errors
-    /// Where `--extra-share` has neither one number nor one for each.
-    pub fn extra_shares(&self) -> gstsmile::train::Result<Vec<f64>> {
-        let (count, shares) = (self.extra.len(), &self.extra_share);
-        match shares[..] {
-            [share] => Ok(vec![share; count]),
-            _ if shares.len() == count => Ok(shares.clone()),
-            _ => Err(Error::Mismatch(format!(
-                "--extra-share: {} numbers for {count} times --extra; give one for each, or one for all",
-                shares.len()
-            ))),
-        }
-    }
-
-    pub fn split(&self) -> Split {
-        Split {
-            seed: self.split_seed,
-            test_fraction: self.test_fraction,
-            validation_fraction: self.validation_fraction,
-            fold: None,
-        }
-    }
-
-    /// What the network is shown, with the margin about a face.
-    pub fn region(&self) -> (Region, f32) {
-        let (region, margin) = self.preset.region();
-        (self.region.map_or(region, Region::from), margin)
-    }
-
-    pub fn variation(&self) -> Option<f64> {
-        self.variation.or(self.preset.variation())
-    }
-
-    pub fn loss(&self) -> Loss {
-        self.loss.unwrap_or(Loss::CrossEntropy)
-    }
-
-    /// The preset's recipe with what the other options change.
-    ///
-    /// # Errors
-    /// Where `--filters` doesn't fit the number of convolutions.
-    pub fn recipe(&self) -> gstsmile::train::Result<Recipe> {
-        let mut recipe = self.preset.recipe();
-        let last = recipe.architecture.blocks.len().saturating_sub(1);
-        for (index, block) in recipe.architecture.blocks.iter_mut().enumerate() {
-            if let (Block::Dense { units, .. }, Some(dense)) = (block, self.dense.filter(|_| index < last)) {
-                *units = dense;
-            }
-        }
-        set_filters(&mut recipe, &self.filters, "--filters")?;
-        recipe.seed = self.seed;
-        recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
-        recipe.l2 = self.l2.unwrap_or(recipe.l2);
-        recipe.batch = self.batch.unwrap_or(recipe.batch);
-        recipe.learning_rate = self.learning_rate.unwrap_or(recipe.learning_rate);
-        Ok(recipe)
-    }
-
-    /// The recipe of teachers.
-    ///
-    /// # Errors
-    /// Where `--filters` or `--teacher-filters` doesn't fit the number of convolutions.
-    pub fn teacher_recipe(&self) -> gstsmile::train::Result<Recipe> {
-        let mut recipe = self.recipe()?;
-        set_filters(&mut recipe, &self.teacher_filters, "--teacher-filters")?;
-        Ok(recipe)
-    }
-}
-
-/// Gives each convolution its filters: none to leave them, one number for all, or one for each.
-fn set_filters(recipe: &mut Recipe, wanted: &[usize], option: &str) -> gstsmile::train::Result<()> {
-    let blocks = &mut recipe.architecture.blocks;
-    let convolutions: Vec<&mut usize> = blocks
-        .iter_mut()
-        .filter_map(|block| match block {
-            Block::Conv { filters, .. } => Some(filters),
-            _ => None,
-        })
-        .collect();
-    if wanted.len() > 1 && wanted.len() != convolutions.len() {
-        return Err(Error::Mismatch(format!(
-            "{option}: {} numbers for {} convolutions; give one for each, or one for all",
-            wanted.len(),
-            convolutions.len()
-        )));
-    }
-    for (filters, &wanted) in convolutions.into_iter().zip(wanted.iter().cycle()) {
-        *filters = wanted;
-    }
-    Ok(())
 }
 
 fn count(most: u64) -> RangedU64ValueParser<usize> {

@@ -41,7 +41,6 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     files.check_checkpoint(arguments.resume)?;
 
     if let Some(folder) = &arguments.report {
-        train::check_folder(folder)?;
         std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     }
     let recipe = arguments.recipe()?;

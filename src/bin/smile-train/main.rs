@@ -11,6 +11,7 @@ mod files;
 mod info;
 mod locate;
 mod outputs;
+mod recipe;
 mod terminal;
 mod train;
 

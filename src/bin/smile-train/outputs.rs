@@ -7,7 +7,8 @@ use gstsmile::train::{self, Catalog, Error, Outputs, Pictures, Result};
 use crate::arguments::TrainArguments;
 
 /// What a report has, of training or of a measurement.
-const REPORT: [&str; 5] = ["metrics.json", "curves.png", "confusion.txt", "confusion.png", "sheet.png"];
+const REPORT: [&str; 6] =
+    ["metrics.json", "curves.png", "confusion.txt", "confusion.png", "sheet.png", "scenes.png"];
 const MEASURED: [&str; 2] = ["evaluation.png", "robustness.png"];
 /// What a cross-validation leaves beside its drawings.
 const ANSWERS: [&str; 2] = ["predictions.csv", "results.json"];
@@ -78,8 +79,7 @@ fn add_all(outputs: &mut Outputs, option: &str, folder: &Path, names: &[&str]) -
 
 /// Spares the single files that training reads; pictures in folders are spared when they are listed.
 fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<()> {
-    let TrainArguments { data, extra, unlabelled, no_face, extra_no_face, boxes, init, face_model, .. } =
-        arguments;
+    let TrainArguments { data, extra, unlabelled, no_face, extra_no_face, init, face_model, .. } = arguments;
     let files = |option: &'static str, paths: &[PathBuf]| {
         paths.iter().try_for_each(|path| outputs.spare(option, path))
     };
@@ -87,7 +87,9 @@ fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<()> {
     files("--extra", extra)?;
     files("--unlabelled", unlabelled)?;
     files("--extra-no-face", extra_no_face)?;
-    files("--boxes", boxes)?;
+    files("--boxes", &arguments.boxes)?;
+    files("--ignore-boxes", &arguments.ignore_boxes)?;
+    files("--parts", &arguments.parts)?;
     files("--init", init)?;
     spare_some(outputs, "--no-face", no_face.as_deref())?;
     spare_some(outputs, "--face-model", face_model.as_deref())?;
