@@ -17,8 +17,10 @@ use super::input;
 /// Files of an archive or a folder, at most: the largest sets of faces have ten millions, of which no memory that
 /// pictures are kept in holds a fifth.
 pub(super) const MOST_FILES: usize = 2_000_000;
-/// Bytes of what stands before a member of an archive, such as its name; systems end names at 4,096.
-const MOST_NAME: u64 = 1 << 20;
+/// Bytes of what stands before a member of an archive, such as its name and attributes.
+const MOST_EXTENSION: u64 = 1 << 20;
+/// Bytes of a member's name: what systems end paths at. All beginnings of a name are kept, for the folders in it.
+const MOST_NAME: usize = 4096;
 /// What a compressed archive may unpack to, whatever its own size. Pictures hardly become smaller by packing.
 const MOST_UNPACKED: u64 = 1 << 30;
 /// How many times its own size an archive may unpack to beyond that.
@@ -180,6 +182,7 @@ fn tar_index(file: &File) -> io::Result<Index> {
     for entry in tar::Archive::new(reader).entries_with_seek()? {
         let entry = entry?;
         let name = joined(&entry.path()?);
+        require_short(&name)?;
         let target =
             |entry: &tar::Entry<_>| entry.link_name().ok().flatten().map(|target| target.into_owned());
         match entry.header().entry_type() {
@@ -214,11 +217,20 @@ fn refuse_long_names(mut file: &File) -> io::Result<()> {
             || kind.is_gnu_longlink()
             || kind.is_pax_local_extensions()
             || kind.is_pax_global_extensions();
-        if is_name && entry.size() > MOST_NAME {
+        if is_name && entry.size() > MOST_EXTENSION {
             return Err(io::Error::other(format!("a name in it has {} bytes", entry.size())));
         }
     }
     Ok(())
+}
+
+/// # Errors
+/// Where a name is longer than any system has it.
+fn require_short(name: &str) -> io::Result<()> {
+    match name.len() {
+        len if len > MOST_NAME => Err(io::Error::other(format!("a name in it has {len} bytes"))),
+        _ => Ok(()),
+    }
 }
 
 /// Gives links what they lead to; those that lead nowhere stay, with the reason.
@@ -248,7 +260,8 @@ fn zip_index(file: &File) -> io::Result<Index> {
     for number in 0..archive.len() {
         let member = archive.by_index_raw(number)?;
         let name = String::from_utf8_lossy(member.name_raw()).replace('\\', "/");
-        if name.ends_with('/') || name.len() as u64 > MOST_NAME {
+        require_short(&name)?;
+        if name.ends_with('/') {
             continue;
         }
         #[allow(deprecated, reason = "the number is what says it, whatever the library can unpack by itself")]

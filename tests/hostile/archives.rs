@@ -29,6 +29,18 @@ fn a_name_of_three_gigabytes_is_not_read() {
 }
 
 #[test]
+fn a_name_of_many_folders_takes_no_memory() {
+    let folder = tempdir().unwrap();
+    let name = format!("{}x.jpg", "a/".repeat(400_000));
+    let mut archive = tar::Builder::new(File::create(folder.path().join("deep.tar")).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(1);
+    archive.append_data(&mut header, &name, &b"x"[..]).unwrap();
+    archive.finish().unwrap();
+    locate(folder.path(), "deep.tar").ends(2, &["deep.tar", "a name in it has 800005 bytes"]);
+}
+
+#[test]
 fn what_unpacks_to_far_more_than_its_size_is_refused() {
     let folder = tempdir().unwrap();
     put(folder.path(), "a.tar.gz", bytes::gzip_of_zeros(1 << 26).repeat(40));

@@ -87,29 +87,32 @@ fn what_is_no_camera_is_told_from_one() {
 
 #[cfg(unix)]
 #[test]
-fn a_recording_is_whole_after_ctrl_c_and_never_overwritten() {
-    let folder = tempfile::tempdir().unwrap();
-    let camera = JPEG.replace("num-buffers=20", "is-live=true");
-    let film = folder.path().join("film.mkv");
-    let mut record = program("smile-label", folder.path());
-    let mut child = record.env("SMILE_CAMERA", &camera).args(["camera", "film.mkv"]).spawn().unwrap();
-    let written =
-        || folder.path().read_dir().unwrap().any(|file| file.unwrap().metadata().unwrap().len() > 0);
-    while !written() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    assert_ne!(names(folder.path()), ["film.mkv"], "a file has its name when it is whole");
-    text(Command::new("kill").args(["-INT", &child.id().to_string()]).output().unwrap());
-    assert!(child.wait().unwrap().success());
-    assert_eq!(names(folder.path()), ["film.mkv"]);
-    launch(&format!("filesrc location={} ! decodebin ! fakesink", film.display()));
+fn a_recording_is_whole_however_it_is_ended_and_never_overwritten() {
+    // By the keyboard, by the system that shuts down, by a terminal that is closed.
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let folder = tempfile::tempdir().unwrap();
+        let camera = JPEG.replace("num-buffers=20", "is-live=true");
+        let film = folder.path().join("film.mkv");
+        let mut record = program("smile-label", folder.path());
+        let mut child = record.env("SMILE_CAMERA", &camera).args(["camera", "film.mkv"]).spawn().unwrap();
+        let written =
+            || folder.path().read_dir().unwrap().any(|file| file.unwrap().metadata().unwrap().len() > 0);
+        while !written() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert_ne!(names(folder.path()), ["film.mkv"], "a file has its name when it is whole");
+        text(Command::new("kill").args([signal, &child.id().to_string()]).output().unwrap());
+        assert!(child.wait().unwrap().success(), "{signal}");
+        assert_eq!(names(folder.path()), ["film.mkv"], "{signal}");
+        launch(&format!("filesrc location={} ! decodebin ! fakesink", film.display()));
 
-    let before = std::fs::read(&film).unwrap();
-    let mut label = program("smile-label", folder.path());
-    let told = failure(label.env("SMILE_CAMERA", JPEG).args(["camera", "film.mkv"]).output().unwrap());
-    assert!(told.contains("film.mkv is there already"), "{told}");
-    assert_eq!(std::fs::read(&film).unwrap(), before);
+        let before = std::fs::read(&film).unwrap();
+        let mut label = program("smile-label", folder.path());
+        let told = failure(label.env("SMILE_CAMERA", JPEG).args(["camera", "film.mkv"]).output().unwrap());
+        assert!(told.contains("film.mkv is there already"), "{told}");
+        assert_eq!(std::fs::read(&film).unwrap(), before);
+    }
 }
 
 #[test]
