@@ -46,9 +46,9 @@ pub struct Settings {
     pub area: Option<Area>,
     /// Of more faces, those with the largest area times score are looked at.
     pub most_faces: usize,
-    /// The height of the smallest face that is looked at, as a share of the picture's. A face
-    /// looked at before may be a fifth smaller, so that none comes and goes at the limit. Regions of
-    /// a request may have any size.
+    /// The height of the smallest face that is looked at, as a share of the picture's: how large the picture has to be
+    /// seen, so that time grows with the inverse of its square. A face looked at before may be a fifth smaller, so
+    /// that none comes and goes at the limit. Regions of a request may have any size.
     pub least_height: f32,
     /// A face counts at once where its score is at least this far on the way from the locator's
     /// threshold to 1, others with their second sighting in a row.
@@ -68,7 +68,7 @@ impl Default for Settings {
         Self {
             area: None,
             most_faces: 8,
-            least_height: 0.1,
+            least_height: locate::LEAST_HEIGHT,
             sure: 0.4,
             locate_every: 1,
             classify_every: 1,
@@ -86,6 +86,10 @@ const FAINT: f32 = 0.3;
 /// Boxes are predicted for so long at most: with the default interval that changes nothing from 20 frames a
 /// second on, and at few frames a second a face has moved too far after that for its crop to show it.
 const LONGEST_PREDICTION: Duration = Duration::from_millis(150);
+/// Of the pictures in which faces are looked for every Nth is searched as a whole, and at least one in so much time.
+/// The others are looked at where faces were, from near, which costs a fraction.
+const WHOLE_EVERY: u32 = 5;
+const LONGEST_NEAR: Duration = LONGEST_PREDICTION;
 /// How much more than its area times score counts what was looked at in the last picture.
 const STAYS: f32 = 1.25;
 
@@ -147,6 +151,8 @@ pub struct Analyzer {
     search: Search,
     area: Option<Area>,
     locating: Turn,
+    /// Whether the next look for faces is at the whole picture.
+    whole: Turn,
     classifying: Turn,
     effort: Effort,
     /// The answer to a region that is no face.
@@ -155,6 +161,8 @@ pub struct Analyzer {
     crops: Vec<u8>,
     probabilities: Vec<f32>,
     detections: Vec<Detection>,
+    /// Where faces should be.
+    expected: Vec<Rect>,
     sightings: Vec<Sighting>,
     /// For each sighting that is a region of the request its index there.
     regions: Vec<usize>,
@@ -192,6 +200,7 @@ impl Analyzer {
             search: Search::default(),
             area: None,
             locating: Turn::default(),
+            whole: Turn::default(),
             classifying: Turn::default(),
             effort: Effort::default(),
             answer: None,
@@ -199,6 +208,7 @@ impl Analyzer {
             crops: Vec::new(),
             probabilities: Vec::new(),
             detections: Vec::new(),
+            expected: Vec::new(),
             sightings: Vec::new(),
             regions: Vec::new(),
             in_view: Vec::new(),
@@ -221,7 +231,7 @@ impl Analyzer {
     /// Takes another locator from the next picture on.
     pub fn set_locator(&mut self, locator: Locator) {
         self.locator = Some(locator);
-        self.locating.force();
+        self.look_everywhere();
         self.tracker.doubt_faces();
     }
 
@@ -260,8 +270,14 @@ impl Analyzer {
     fn forget_faces(&mut self) {
         self.tracker.forget();
         self.answer = None;
-        self.locating.force();
+        self.look_everywhere();
         self.classifying.force();
+    }
+
+    /// Has the next picture searched for faces, as a whole.
+    fn look_everywhere(&mut self) {
+        self.locating.force();
+        self.whole.force();
     }
 
     /// Looks at the next picture of a stream. `time` is its place there; where it isn't known,
@@ -305,7 +321,7 @@ impl Analyzer {
     fn look_elsewhere(&mut self) {
         self.scene = Scene::default();
         self.answer = None;
-        self.locating.force();
+        self.look_everywhere();
     }
 
     /// One answer for a part of the picture, whatever is there.
@@ -372,7 +388,7 @@ impl Analyzer {
         }
         self.tracker.update(&self.sightings, self.clock.now);
         // What the locator saw before is no longer what tracks were seen at, and it may see nothing there.
-        self.locating.force();
+        self.look_everywhere();
         self.tracker.doubt_faces();
     }
 
@@ -381,10 +397,14 @@ impl Analyzer {
         self.sightings.clear();
         self.regions.clear();
         self.detections.clear();
-        if let Some(locator) = &mut self.locator {
+        if let Some(mut locator) = self.locator.take() {
             let least = locator.threshold();
             let sure = least + self.settings.sure * (1.0 - least);
-            locator.locate_from(&view.part, least.min(FAINT), &mut self.detections)?;
+            locator
+                .set_least_height(self.settings.least_height * view.full_height / view.part.bounds().height);
+            let looked = self.look(&mut locator, view, least.min(FAINT));
+            self.locator = Some(locator);
+            looked?;
             self.sightings.extend(self.detections.iter().map(|found| Sighting {
                 rect: view.back(found.rect),
                 certainty: match found.score {
@@ -397,6 +417,26 @@ impl Analyzer {
         }
         self.tracker.update(&self.sightings, self.clock.now);
         Ok(())
+    }
+
+    /// Looks where faces should be, or, now and then and where one isn't there, everywhere.
+    fn look(&mut self, locator: &mut Locator, view: &View, least: f32) -> Result<()> {
+        if !self.whole.due(WHOLE_EVERY, LONGEST_NEAR, self.clock.now, false) {
+            self.tracker.carry(self.clock.now);
+            let places = || self.tracker.expected().map(|(rect, counts)| (view.within(rect), counts));
+            self.expected.clear();
+            self.expected.extend(places().map(|(rect, _)| rect));
+            let near = !self.expected.is_empty()
+                && locator.locate_near(&view.part, &self.expected, least, &mut self.detections)?;
+            let found = &self.detections;
+            let seen = |rect: Rect| found.iter().any(|face| face.rect.overlap(rect) >= locate::SAME);
+            // What has been seen once may have been no face.
+            if near && places().all(|(rect, counts)| !counts || seen(rect)) {
+                return Ok(());
+            }
+            self.whole.restart(self.clock.now);
+        }
+        locator.locate_from(&view.part, least, &mut self.detections)
     }
 
     /// Picks the faces that are worth a look.

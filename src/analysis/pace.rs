@@ -15,6 +15,11 @@ impl Turn {
         self.last = None;
     }
 
+    /// It was one's turn with this picture.
+    pub fn restart(&mut self, now: Duration) {
+        self.last = Some((0, now));
+    }
+
     /// Whether it is one's turn with this picture, unless that is skipped: the last turn was `every` pictures or
     /// at least `longest` ago.
     pub fn due(&mut self, every: u32, longest: Duration, now: Duration, skip: bool) -> bool {
@@ -22,7 +27,7 @@ impl Turn {
         let over = |(passed, time): (u32, Duration)| passed >= every || now.saturating_sub(time) >= longest;
         let due = !skip && self.last.is_none_or(over);
         if due {
-            self.last = Some((0, now));
+            self.restart(now);
         }
         due
     }

@@ -107,11 +107,11 @@ impl Describe for Metadata {
     }
 }
 
-/// What the weights of a face locator say of themselves. Every field but `training` is needed to
+/// What the weights of a face locator say of themselves. Every field but `smallest` and `training` is needed to
 /// run them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaceMetadata {
-    /// Its input is what the longer side of a picture is brought to.
+    /// Its input is a size like those that it learnt from; it runs over pictures of any.
     pub architecture: Architecture,
     /// Input = brightness (0 to 255) × `scale` + `offset`.
     pub scale: f32,
@@ -120,9 +120,18 @@ pub struct FaceMetadata {
     pub threshold: f32,
     /// Of two boxes whose intersection over union reaches this, the one with the higher score stays.
     pub overlap: f32,
+    /// The height in pixels, before the network, of the smallest faces that it finds well: the locator shows it
+    /// pictures at a size in which no face that has to be found is smaller.
+    #[serde(default = "smallest_of_old")]
+    pub smallest: f32,
     /// How the weights came about, for people: data, seed, command, accuracy.
     #[serde(default)]
     pub training: BTreeMap<String, serde_json::Value>,
+}
+
+/// Of weights that don't say it: they were made for pictures of 160×120 and faces of a tenth of that.
+fn smallest_of_old() -> f32 {
+    12.0
 }
 
 impl FaceMetadata {
@@ -134,6 +143,7 @@ impl FaceMetadata {
             offset: 0.0,
             threshold: 0.75,
             overlap: 0.3,
+            smallest: 20.0,
             training: BTreeMap::new(),
         }
     }
@@ -145,12 +155,13 @@ impl Describe for FaceMetadata {
 
     fn check(&self) -> std::result::Result<(), String> {
         self.architecture.face_strides().map_err(|e| e.to_string())?;
-        let Self { scale, offset, threshold, overlap, .. } = *self;
+        let Self { scale, offset, threshold, overlap, smallest, .. } = *self;
         check_limits(&[
             ("scale", scale, f32::MIN_POSITIVE, 1e6),
             ("offset", offset, -1e6, 1e6),
             ("threshold", threshold, 0.0, 1.0),
             ("overlap", overlap, 0.0, 1.0),
+            ("smallest", smallest, 4.0, 64.0),
         ])
     }
 }

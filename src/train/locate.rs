@@ -65,35 +65,38 @@ impl Pictures {
         self.names.is_empty()
     }
 
-    /// Finds the faces of all pictures on all cores; calls `done` after each picture. The second
-    /// list names the pictures that can't be read.
+    /// Finds the faces of all pictures on all cores, those of at least a share of a picture's height; calls `done`
+    /// after each picture. The second list names the pictures that can't be read.
     ///
     /// # Errors
     /// Where the weights are not whole.
     pub fn locate(
         &self,
         weights: &FaceWeights,
+        least_height: f32,
         done: impl Fn() + Sync,
     ) -> Result<(Vec<Located>, Vec<Skipped>)> {
+        let locator = || {
+            let mut locator = Locator::new(weights)?;
+            locator.set_least_height(least_height);
+            Ok::<_, crate::model::Error>(locator)
+        };
         // Where one can be had, each thread can have its own.
-        Locator::new(weights)?;
+        locator()?;
         let results: Vec<_> = self
             .names
             .par_iter()
-            .map_init(
-                || Locator::new(weights),
-                |locator, (source, name)| {
-                    let faces = dataset::read(&self.sources[*source], name).and_then(|image| {
-                        let locator = locator.as_mut().map_err(|error| error.to_string())?;
-                        find(locator, &image).map_err(|error| error.to_string())
-                    });
-                    done();
-                    match faces {
-                        Ok(faces) => Ok(Located { name: name.clone(), faces }),
-                        Err(reason) => Err(Skipped { name: name.clone(), reason }),
-                    }
-                },
-            )
+            .map_init(locator, |locator, (source, name)| {
+                let faces = dataset::read(&self.sources[*source], name).and_then(|image| {
+                    let locator = locator.as_mut().map_err(|error| error.to_string())?;
+                    find(locator, &image).map_err(|error| error.to_string())
+                });
+                done();
+                match faces {
+                    Ok(faces) => Ok(Located { name: name.clone(), faces }),
+                    Err(reason) => Err(Skipped { name: name.clone(), reason }),
+                }
+            })
             .collect();
         let (mut located, mut skipped) = (Vec::new(), Vec::new());
         for result in results {

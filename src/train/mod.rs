@@ -35,7 +35,8 @@ pub use dataset::{Catalog, Dataset, Sample, Skipped, View, WIDE, last_component}
 pub use error::{Error, Result};
 pub use evaluation::{Band, Bin, Evaluation, Item, Kind, Level, Mistake, Perturbation, Point, robustness};
 pub use face::{
-    Face, FaceData, FaceFiles, FaceRecord, Faces, Picture, Plane, Scene, Tally, Truth, frames, tally,
+    Alarms, Face, FaceData, FaceFiles, FaceRecord, Faces, Found, FoundBoxes, Picture, Plane, Recall, Scene,
+    TablePart, Tally, View as FaceView, measure,
 };
 pub use fit::{Checkpoint, EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;

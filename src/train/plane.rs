@@ -46,6 +46,12 @@ impl Plane {
         padded
     }
 
+    /// The part of this size that begins at a place.
+    pub fn part(&self, [x, y]: [usize; 2], [width, height]: [usize; 2]) -> Self {
+        let rows = self.pixels.chunks_exact(self.width).skip(y).take(height);
+        Self { width, height, pixels: rows.flat_map(|row| &row[x..x + width]).copied().collect() }
+    }
+
     /// Half the size, each pixel the mean of four. `None` where too little would be left.
     fn halved(&self) -> Option<Self> {
         let (width, height) = (self.width / 2, self.height / 2);
@@ -118,6 +124,14 @@ impl Grey {
     /// A picture of one brightness.
     pub fn flat(value: u8) -> Self {
         Self { levels: vec![Plane::new(1, 1, value)] }
+    }
+
+    /// More than any picture: its edge goes on there.
+    pub const EVERYWHERE: Rect = Rect { x: -1e4, y: -1e4, width: 2e4, height: 2e4 };
+
+    /// The picture at full size.
+    pub fn plane(&self) -> &Plane {
+        &self.levels[0]
     }
 
     pub fn bounds(&self) -> Rect {

@@ -189,14 +189,21 @@ impl Tracker {
         });
     }
 
+    /// Where every face should be and everything that may be one, and whether it counts, as [`Tracker::tracks`] has
+    /// it.
+    pub fn expected(&self) -> impl Iterator<Item = (Rect, bool)> {
+        self.tracks.iter().map(|track| (track.rect, self.counts(track)))
+    }
+
     /// The faces that count: those seen in the last update, and those coasting within
     /// `settings.hold` or missing for the first time, older ones first.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
-        let now = self.time.unwrap_or_default();
-        self.tracks.iter().filter(move |track| {
-            let held = now.saturating_sub(track.seen) <= self.settings.hold;
-            track.id > 0 && (track.missed_once() || held)
-        })
+        self.tracks.iter().filter(|track| self.counts(track))
+    }
+
+    fn counts(&self, track: &Track) -> bool {
+        let held = self.time.unwrap_or_default().saturating_sub(track.seen) <= self.settings.hold;
+        track.id > 0 && (track.missed_once() || held)
     }
 
     /// Tells how probable it is that the face smiles in the last frame, where a smile counts from

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use gstsmile::analysis::locate::LEAST_HEIGHT;
 use gstsmile::model::{DeviceChoice, Region};
 use gstsmile::train::{HeldOut, Loss, Preset};
 
@@ -123,8 +124,8 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
     pub split_seed: u64,
 
-    /// Weights to start from, trained on other data; of several, teachers start in turn from those that
-    /// have their network, and the network itself from the first that has its own
+    /// Weights to start from, trained on other data or before; of several, teachers start in turn from those
+    /// that have their network, and the network itself from the first that has its own
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Vec<PathBuf>,
     /// Networks to train first, each with a seed of its own, whose answers the network learns from
@@ -222,6 +223,9 @@ pub enum Measured {
     Validation,
 }
 
+/// What is only for a face locator's weights.
+const LOCATOR: &str = "With a face locator's weights";
+
 #[derive(Debug, Args)]
 pub struct EvalArguments {
     /// Weights file
@@ -236,18 +240,32 @@ pub struct EvalArguments {
     /// Pictures to measure on; parts are those that the weights were trained with
     #[arg(long, value_enum, default_value = "all", value_name = "PART")]
     pub split: Part,
-    /// With a face locator's weights: table of faces, as for training
-    #[arg(long, value_name = "FILE.csv")]
+    /// Table of faces, as for training
+    #[arg(long, value_name = "FILE.csv", help_heading = LOCATOR)]
     pub boxes: Vec<PathBuf>,
-    /// With a face locator's weights: folder or archive of pictures without faces
-    #[arg(long, value_name = "DIR")]
+    /// Table of boxes that may be faces or not, as for training
+    #[arg(long, value_name = "FILE.csv", help_heading = LOCATOR)]
+    pub ignore_boxes: Vec<PathBuf>,
+    /// Table that says to which part a picture belongs, as for training; --split then means its parts
+    #[arg(long, value_name = "FILE.csv", help_heading = LOCATOR)]
+    pub parts: Vec<PathBuf>,
+    /// Folder or archive of pictures without faces
+    #[arg(long, value_name = "DIR", help_heading = LOCATOR)]
     pub no_face: Option<PathBuf>,
-    /// With a face locator's weights: write the frames that it is measured on here, with truth.csv
-    #[arg(long, value_name = "DIR")]
-    pub frames: Option<PathBuf>,
-    /// With a face locator's weights: score from which on there is a face, if not what they say
-    #[arg(long, value_name = "X", value_parser = score)]
+    /// Score from which on there is a face, if not what the weights say
+    #[arg(long, value_name = "X", value_parser = score, help_heading = LOCATOR)]
     pub threshold: Option<f32>,
+    /// Height of the smallest faces that have to be found, as a share of the picture's
+    #[arg(long, value_name = "X", default_value_t = LEAST_HEIGHT, value_parser = height, help_heading = LOCATOR)]
+    pub min_face_size: f32,
+    /// Measure on the pictures turned clockwise by so many degrees
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = degrees, allow_negative_numbers = true,
+          help_heading = LOCATOR)]
+    pub turn: f32,
+    /// What another detector found in the same pictures, to be measured beside: a name for it and a table as locate
+    /// writes it; may be given several times
+    #[arg(long, value_name = "NAME=FILE.csv", help_heading = LOCATOR)]
+    pub peer: Vec<String>,
     /// Part of each picture to look at, if not what the weights say
     #[arg(long, value_enum)]
     pub region: Option<RegionArgument>,
@@ -293,6 +311,10 @@ pub struct LocateArguments {
     /// Score from which on there is a face, if not what the weights say
     #[arg(long, value_name = "X", value_parser = score)]
     pub threshold: Option<f32>,
+    /// Height of the smallest faces that have to be found, as a share of the picture's; the time for a picture grows
+    /// with the inverse of its square
+    #[arg(long, value_name = "X", default_value_t = LEAST_HEIGHT, value_parser = height)]
+    pub min_face_size: f32,
     /// Threads to use, if not one a core
     #[arg(long, value_name = "N", value_parser = count(1024), help_heading = "Machine")]
     pub threads: Option<usize>,
@@ -313,9 +335,6 @@ pub struct CardArguments {
     /// What eval --json wrote of a face locator, for the marker locator
     #[arg(long, value_name = "FILE.json")]
     pub locator: Option<PathBuf>,
-    /// What tests/bench/locate_peers.py --json wrote of others on the same frames
-    #[arg(long, value_name = "FILE.json", requires = "locator")]
-    pub peers: Option<PathBuf>,
     /// Marker of a table that compares runs
     #[arg(long, value_name = "NAME", requires = "run")]
     pub marker: Option<String>,
@@ -393,6 +412,15 @@ fn strength(text: &str) -> Result<f64, String> {
 
 fn score(text: &str) -> Result<f32, String> {
     share(text).map(|value| value as f32)
+}
+
+fn height(text: &str) -> Result<f32, String> {
+    number(text, |value| (0.01..=1.0).contains(&value), "a number from 0.01 to 1").map(|value| value as f32)
+}
+
+fn degrees(text: &str) -> Result<f32, String> {
+    number(text, |value| (-180.0..=180.0).contains(&value), "a number from -180 to 180")
+        .map(|value| value as f32)
 }
 
 fn share(text: &str) -> Result<f64, String> {

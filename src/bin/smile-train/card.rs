@@ -12,15 +12,13 @@ use crate::terminal::say;
 pub fn run(arguments: &CardArguments) -> Result<ExitCode> {
     let mut outputs = Outputs::default();
     outputs.add("--card", &arguments.card)?;
-    for (option, path) in [("--locator", &arguments.locator), ("--peers", &arguments.peers)] {
-        outputs::spare_some(&outputs, option, path.as_deref())?;
-    }
+    outputs::spare_some(&outputs, "--locator", arguments.locator.as_deref())?;
     let mut card = Card::read(&arguments.card)?;
     if let Some(folder) = &arguments.folds {
         card.take_folds(folder, &arguments.prefix)?;
     }
     if let Some(path) = &arguments.locator {
-        card.take_locator(path, arguments.peers.as_deref())?;
+        card.take_locator(path)?;
     }
     if let Some(marker) = &arguments.marker {
         let runs = arguments.run.iter().map(|run| match run.split_once('=') {

@@ -1,53 +1,107 @@
 //! Measuring a face locator.
 
-use std::io::Cursor;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
 
 use comfy_table::{CellAlignment, Table, presets};
-use image::{ImageFormat, RgbImage};
+use rayon::prelude::*;
 use serde_json::json;
 
-use gstsmile::analysis::crop::{self, Rect};
+use gstsmile::analysis::crop;
 use gstsmile::analysis::locate::Locator;
 use gstsmile::model::FaceWeights;
 use gstsmile::train::{
-    self, Error, FaceFiles, FaceRecord, Outputs, Picture, Result, Tally, Truth, last_component,
+    self, Error, FaceData, FaceFiles, FaceRecord, FaceView, Found, FoundBoxes, Outputs, Picture, Recall,
+    Result, TablePart, last_component,
 };
 
 use crate::arguments::{EvalArguments, Part};
 use crate::terminal::print;
 use crate::{face, outputs};
 
+/// Boxes count for the average precision from this score on.
+const LEAST_SCORE: f32 = 0.05;
+
 /// Measures as told.
 pub fn run(arguments: &EvalArguments, mut weights: FaceWeights, outputs: &Outputs) -> Result<ExitCode> {
     if let Some(threshold) = arguments.threshold {
         weights.metadata.threshold = threshold;
     }
-    let mut inputs = vec![("--data", arguments.data.as_path())];
-    inputs.extend(arguments.no_face.as_deref().map(|path| ("--no-face", path)));
-    for (option, path) in &inputs {
-        outputs::spare_pictures(outputs, option, path)?;
+    outputs::spare_pictures(outputs, "--data", &arguments.data)?;
+    if let Some(path) = &arguments.no_face {
+        outputs::spare_pictures(outputs, "--no-face", path)?;
     }
-    if let Some(folder) = &arguments.frames {
-        train::check_folder(folder)?;
-        outputs::spare_folder("--frames", folder, &inputs)?;
-        std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
-    }
+    let peers = peers(arguments, outputs)?;
     let data = face::read(&FaceFiles {
         data: &arguments.data,
         boxes: &arguments.boxes,
-        ignored: &[],
-        parts: &[],
+        ignored: &arguments.ignore_boxes,
+        parts: &arguments.parts,
         no_face: arguments.no_face.as_deref(),
         extra: &[],
         extra_no_face: &[],
     })?;
-    let pictures: Vec<&Picture> = match arguments.split {
-        Part::All => data.pictures.iter().collect(),
-        part => {
-            let parts = FaceRecord::from_metadata(&weights.metadata.training)?.parts(&data)?;
+    let views = views(&chosen(arguments, &weights, &data)?, arguments.turn);
+    let found = locate(&weights, &views, arguments.min_face_size)?;
+    let measure = |found: Vec<&[Found]>, threshold: f32| {
+        train::measure(views.iter().zip(found), threshold, arguments.min_face_size)
+    };
+    let ours = measure(found.iter().map(Vec::as_slice).collect(), weights.metadata.threshold);
+    let mut others = Vec::new();
+    for (name, boxes) in &peers {
+        // A detector's own threshold is in its table. Of quarters it knows nothing.
+        let boxes = views.iter().map(|view| boxes.of(&view.name).unwrap_or_default());
+        others.push((name.clone(), measure(boxes.collect(), f32::NEG_INFINITY)));
+    }
+    print(&format!("{}\n", table(&ours, &others)));
+    if let Some(path) = &arguments.json {
+        let results = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "model": last_component(&arguments.model),
+            "data": data.names,
+            "part": arguments.split.name(),
+            "threshold": weights.metadata.threshold,
+            "min_face_size": arguments.min_face_size,
+            "turn": arguments.turn,
+            "results": ours,
+            "peers": others,
+        });
+        train::write(path, format!("{results:#}\n").as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What others found.
+fn peers(arguments: &EvalArguments, outputs: &Outputs) -> Result<Vec<(String, FoundBoxes)>> {
+    let read = |peer: &String| {
+        let Some((name, path)) = peer.split_once('=') else {
+            return Err(Error::Mismatch(format!("--peer {peer}: it must be NAME=FILE.csv")));
+        };
+        outputs::spare_some(outputs, "--peer", Some(path.as_ref()))?;
+        Ok((name.to_string(), FoundBoxes::read(path.as_ref())?))
+    };
+    if arguments.turn != 0.0 && !arguments.peer.is_empty() {
+        return Err(Error::Mismatch(
+            "--peer: what others found is of pictures that aren't turned; leave --turn out".into(),
+        ));
+    }
+    arguments.peer.iter().map(read).collect()
+}
+
+/// The pictures of the part that is asked for: the table's, or the one that the weights were trained with.
+fn chosen<'a>(
+    arguments: &EvalArguments,
+    weights: &FaceWeights,
+    data: &'a FaceData,
+) -> Result<Vec<&'a Picture>> {
+    let of_table =
+        |part: TablePart| data.pictures.iter().filter(|picture| picture.part == Some(part)).collect();
+    let chosen: Vec<&Picture> = match (arguments.split, arguments.parts.is_empty()) {
+        (Part::All, _) => data.pictures.iter().collect(),
+        (Part::Train, false) => of_table(TablePart::Train),
+        (Part::Validation, false) => of_table(TablePart::Validation),
+        (_, false) => of_table(TablePart::Test),
+        (part, true) => {
+            let parts = FaceRecord::from_metadata(&weights.metadata.training)?.parts(data)?;
             let indices = match part {
                 Part::Train => parts.training,
                 Part::Validation => parts.validation,
@@ -56,97 +110,55 @@ pub fn run(arguments: &EvalArguments, mut weights: FaceWeights, outputs: &Output
             indices.into_iter().map(|index| &data.pictures[index]).collect()
         }
     };
-    let mut results = measure(arguments, &weights, &pictures)?;
-    // Frames come in the order in which threads were done with them.
-    results.sort_by(|a, b| a.0.cmp(&b.0));
-    let tallies = train::tally(results.iter().map(|(_, truth, boxes)| (truth, &boxes[..])));
-    print(&format!("{}\n", table(&tallies)));
-    if let Some(folder) = &arguments.frames {
-        write_truth(folder, &results)?;
+    match chosen.is_empty() {
+        true => Err(Error::Mismatch(format!(
+            "--split {}: no picture belongs to this part",
+            arguments.split.name()
+        ))),
+        false => Ok(chosen),
     }
-    if let Some(path) = &arguments.json {
-        let results = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "model": last_component(&arguments.model),
-            "data": data.names,
-            "part": arguments.split.name(),
-            "threshold": weights.metadata.threshold,
-            "results": tallies,
-        });
-        train::write(path, format!("{results:#}\n").as_bytes())?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
-type Found = (String, Truth, Vec<Rect>);
+/// Pictures as they are, or turned; of those without a face the quarters, too.
+fn views(pictures: &[&Picture], degrees: f32) -> Vec<FaceView> {
+    let view = |picture: &&Picture| match degrees == 0.0 {
+        true => FaceView::new(picture),
+        false => FaceView::turned(picture, degrees),
+    };
+    let quarters = |picture: &&Picture| FaceView::quarters(picture);
+    pictures.par_iter().map(view).chain(pictures.par_iter().flat_map_iter(quarters)).collect()
+}
 
-fn measure(arguments: &EvalArguments, weights: &FaceWeights, pictures: &[&Picture]) -> Result<Vec<Found>> {
-    let locators = Mutex::new(vec![Locator::new(weights)?]);
-    let (results, failure) = (Mutex::new(Vec::new()), Mutex::new(None));
-    let take = || locators.lock().unwrap_or_else(|e| e.into_inner()).pop();
-    train::frames(&arguments.data, arguments.no_face.as_deref(), pictures, |name, image, truth| {
-        let Some(mut locator) = take().or_else(|| Locator::new(weights).ok()) else { return };
+/// The boxes of each view, the surest first.
+fn locate(weights: &FaceWeights, views: &[FaceView], least_height: f32) -> Result<Vec<Vec<Found>>> {
+    let least = LEAST_SCORE.min(weights.metadata.threshold);
+    let locator = || {
+        let mut locator = Locator::new(weights)?;
+        locator.set_least_height(least_height);
+        Ok::<_, Error>(locator)
+    };
+    // Where one can be had, each thread can have its own.
+    locator()?;
+    let find = |locator: &mut Result<Locator>, view: &FaceView| {
+        let locator = locator.as_mut().map_err(|error| Error::Mismatch(error.to_string()))?;
+        let picture = crop::Picture::grey(view.plane.width, view.plane.height, &view.plane.pixels);
         let mut found = Vec::new();
-        let picture = crop::Picture::rgb(image.width() as usize, image.height() as usize, image.as_raw());
-        if let Err(error) = locator.locate(&picture, &mut found) {
-            *failure.lock().unwrap_or_else(|e| e.into_inner()) = Some(error.into());
-        }
-        if let Some(folder) = &arguments.frames
-            && let Err(error) = write_frame(folder, &name, &image)
-        {
-            *failure.lock().unwrap_or_else(|e| e.into_inner()) = Some(error);
-        }
-        let boxes = found.iter().map(|face| face.rect).collect();
-        results.lock().unwrap_or_else(|e| e.into_inner()).push((name, truth, boxes));
-        locators.lock().unwrap_or_else(|e| e.into_inner()).push(locator);
-    })?;
-    match failure.into_inner().unwrap_or_else(|e| e.into_inner()) {
-        Some(error) => Err(error),
-        None => Ok(results.into_inner().unwrap_or_else(|e| e.into_inner())),
-    }
+        locator.locate_from(&picture, least, &mut found)?;
+        Ok(found.iter().map(|face| (face.rect, face.score)).collect())
+    };
+    views.par_iter().map_init(locator, find).collect()
 }
 
-fn table(tallies: &[Tally]) -> Table {
+fn table(ours: &Recall, others: &[(String, Recall)]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["", "pictures", "faces", "found", "share", "mean overlap", "false boxes"]);
-    for tally in tallies {
-        let share = 100.0 * tally.found as f64 / tally.faces.max(1) as f64;
-        let of_faces = |text: String| if tally.faces > 0 { text } else { "-".into() };
-        table.add_row([
-            tally.group.clone(),
-            tally.pictures.to_string(),
-            tally.faces.to_string(),
-            of_faces(tally.found.to_string()),
-            of_faces(format!("{share:.1} %")),
-            of_faces(format!("{:.2}", tally.overlap)),
-            tally.false_boxes.to_string(),
-        ]);
+    let names = others.iter().map(|(name, _)| name.as_str());
+    table.set_header(["", "number", "ours", "mean overlap"].into_iter().chain(names));
+    for row in ours.rows(others.iter().map(|(_, measured)| measured)) {
+        table.add_row(row);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
-}
-
-fn write_frame(folder: &Path, name: &str, image: &RgbImage) -> Result<()> {
-    let path = folder.join(name).with_extension("png");
-    let failed =
-        |error: image::ImageError| Error::Write { path: path.clone(), source: std::io::Error::other(error) };
-    let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).map_err(failed)?;
-    train::write(&path, bytes.get_ref())
-}
-
-/// What is known of each frame, as a table: for other detectors to be measured by.
-fn write_truth(folder: &Path, results: &[Found]) -> Result<()> {
-    let mut text = String::from("file,groups,x,y,w,h\n");
-    for (name, truth, _) in results {
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-        let face = truth.face.map_or(",,,".into(), |Rect { x, y, width, height }| {
-            format!("{x:.2},{y:.2},{width:.2},{height:.2}")
-        });
-        text += &format!("{stem}.png,{},{face}\n", truth.groups.join(";"));
-    }
-    train::write(&folder.join("truth.csv"), text.as_bytes())
 }

@@ -1,5 +1,6 @@
 //! Training a face locator.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -9,8 +10,8 @@ use indicatif::ProgressBar;
 use gstsmile::analysis::locate::Detection;
 use gstsmile::model::{FaceMetadata, FaceWeights};
 use gstsmile::train::{
-    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Located, Lock, Outcome, Picture,
-    Result,
+    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Located, Lock, Outcome, Outputs,
+    Picture, Recipe, Result,
 };
 
 use crate::arguments::TrainArguments;
@@ -44,6 +45,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     }
     let recipe = arguments.recipe()?;
+    let init = arguments.init.first().map(|path| initial(path, &recipe, &outputs)).transpose()?;
     let data = read(&FaceFiles {
         data: &arguments.data,
         boxes: &arguments.boxes,
@@ -59,6 +61,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let mut record = FaceRecord::new(command::recorded(), &data, split, &parts, &recipe);
     let shares = arguments.extra_shares()?;
     let counts = data.extra.iter().map(Vec::len).zip(shares.iter().copied());
+    record.init = init.as_ref().map(|weights| weights.metadata.training.clone());
     record.extra = (!data.extra.is_empty()).then(|| counts.collect());
     metadata.training = record.to_metadata();
     let select = |part: &[usize]| part.iter().map(|&index| &data.pictures[index]).collect::<Vec<&Picture>>();
@@ -92,7 +95,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         false => {
             // An older checkpoint must not be taken for one of this run.
             files.remove_checkpoint();
-            Faces::trainer(recipe, task, &device)?
+            Faces::trainer(recipe, task, init.as_ref(), &device)?
         }
     };
     trainer = trainer.about(files::facts(&metadata));
@@ -119,6 +122,19 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     files.remove_checkpoint();
     say!("weights in {}; {}", arguments.out.display(), terminal::duration(started));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The weights that training starts from.
+fn initial(path: &Path, recipe: &Recipe, outputs: &Outputs) -> Result<FaceWeights> {
+    outputs::spare_some(outputs, "--init", Some(path))?;
+    let weights = FaceWeights::read(path)?;
+    match weights.metadata.architecture == recipe.architecture {
+        true => Ok(weights),
+        false => Err(Error::Mismatch(format!(
+            "--init: the network in {} is not the one of --preset face and --filters, so it can't start from it",
+            path.display()
+        ))),
+    }
 }
 
 /// Reads pictures, their boxes and pictures without faces behind a progress bar.

@@ -27,7 +27,7 @@ pub fn run(arguments: &LocateArguments) -> Result<ExitCode> {
     outputs.spare_all("--data", pictures.files())?;
     let bar = ProgressBar::new(pictures.len() as u64)
         .with_style(terminal::style("{bar:40} {pos}/{len} pictures, {eta} left"));
-    let results = pictures.locate(&weights, || bar.inc(1));
+    let results = pictures.locate(&weights, arguments.min_face_size, || bar.inc(1));
     bar.finish_and_clear();
     let (located, skipped) = results?;
     for skipped in &skipped {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gstsmile::train::{self, Catalog, Error, Outputs, Pictures, Result};
+use gstsmile::train::{self, Catalog, Outputs, Pictures, Result};
 
 use crate::arguments::TrainArguments;
 
@@ -134,22 +134,5 @@ pub fn spare_pictures(outputs: &Outputs, option: &str, path: &Path) -> Result<()
         Ok(pictures) => outputs.spare_all(option, pictures.files()),
         // Whoever reads them says so, if they are needed.
         Err(_) => Ok(()),
-    }
-}
-
-/// Makes sure that a folder for many files isn't one whose files are read.
-///
-/// # Errors
-/// Where it is, or is within one.
-pub fn spare_folder(option: &str, folder: &Path, inputs: &[(&str, &Path)]) -> Result<()> {
-    let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.into());
-    let folder = place(folder);
-    match inputs.iter().find(|(_, input)| input.is_dir() && folder.starts_with(place(input))) {
-        None => Ok(()),
-        Some((name, input)) => Err(Error::Mismatch(format!(
-            "{option} {} lies in {}, which {name} reads; give another folder",
-            folder.display(),
-            input.display()
-        ))),
     }
 }

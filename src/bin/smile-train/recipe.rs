@@ -14,7 +14,7 @@ impl TrainArguments {
             true => vec![
                 ("--region", self.region.is_some()),
                 ("--face-model", self.face_model.is_some()),
-                ("--init", !self.init.is_empty()),
+                ("--init given twice", self.init.len() > 1),
                 ("--teachers", self.teachers > 0),
                 ("--soft-labels", self.soft_labels.is_some()),
                 ("--unlabelled", !self.unlabelled.is_empty()),

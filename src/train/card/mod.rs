@@ -58,13 +58,12 @@ impl Card {
         Ok(())
     }
 
-    /// Takes what `eval --json` wrote of a face locator and, where they were measured, what
-    /// `tests/bench/locate_peers.py --json` wrote of others, for the marker `locator`.
+    /// Takes what `eval --json` wrote of a face locator, for the marker `locator`.
     ///
     /// # Errors
     /// Where a result or the marker is missing.
-    pub fn take_locator(&mut self, ours: &Path, peers: Option<&Path>) -> Result<()> {
-        let table = tables::locator(&read_json(ours)?, peers.map(read_json).transpose()?.as_ref());
+    pub fn take_locator(&mut self, results: &Path) -> Result<()> {
+        let table = tables::locator(&read_json(results)?);
         self.fill("locator", table)
     }
 

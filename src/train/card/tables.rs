@@ -1,11 +1,9 @@
 //! Results as tables in Markdown.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use crate::train::evaluation::{Band, Evaluation, Kind, Level, Mistake};
-use crate::train::face::Tally;
+use crate::train::face::Recall;
 use crate::train::metrics::{CLASSES, Confusion};
 
 /// What a cross-validation says.
@@ -24,16 +22,9 @@ pub struct Folds {
 #[derive(Deserialize)]
 pub struct Located {
     threshold: f32,
-    results: Vec<Tally>,
-}
-
-/// What `tests/bench/locate_peers.py --json` says of others.
-#[derive(Deserialize)]
-pub struct Peers {
-    detectors: Vec<String>,
-    /// By group and detector: how many frames there are, and in how many of them the face was found,
-    /// or how many boxes there are where there is no face.
-    groups: BTreeMap<String, BTreeMap<String, [usize; 2]>>,
+    results: Recall,
+    #[serde(default)]
+    peers: Vec<(String, Recall)>,
 }
 
 /// What tables of runs compare.
@@ -103,27 +94,12 @@ pub fn mistakes(mistakes: &[Mistake]) -> String {
     table(&["file", "labelled", "probability of smiling"], mistakes.iter().map(row))
 }
 
-/// Shares of faces found; boxes where there is no face come last.
-pub fn locator(ours: &Located, peers: Option<&Peers>) -> String {
-    let detectors: Vec<&str> =
-        peers.iter().flat_map(|peers| peers.detectors.iter().map(String::as_str)).collect();
-    let cell = |faces: bool, [total, hits]: [usize; 2]| match faces {
-        true => format!("{:.1} %", 100.0 * hits as f64 / total.max(1) as f64),
-        false => format!("{hits} in {total}"),
-    };
-    let row = |tally: &Tally| {
-        let faces = tally.faces > 0;
-        let own = if faces { [tally.faces, tally.found] } else { [tally.pictures, tally.false_boxes] };
-        let theirs = detectors.iter().map(|name| {
-            let counts = peers.and_then(|peers| peers.groups.get(&tally.group)?.get(*name));
-            counts.map_or("–".into(), |&counts| cell(faces, counts))
-        });
-        [tally.group.clone(), cell(faces, own)].into_iter().chain(theirs).collect()
-    };
-    let (with, without): (Vec<_>, Vec<_>) = ours.results.iter().partition(|tally| tally.faces > 0);
-    let own = format!("ours, {}", ours.threshold);
-    let head: Vec<&str> = ["", own.as_str()].into_iter().chain(detectors.iter().copied()).collect();
-    table(&head, with.into_iter().chain(without).map(row))
+/// Shares of faces found, false boxes, and precision.
+pub fn locator(located: &Located) -> String {
+    let own = format!("ours, {}", located.threshold);
+    let names = located.peers.iter().map(|(name, _)| name.as_str());
+    let head: Vec<&str> = ["", "number", &own, "mean overlap"].into_iter().chain(names).collect();
+    table(&head, located.results.rows(located.peers.iter().map(|(_, measured)| measured)))
 }
 
 /// A row a run, with the difference to the first one.

@@ -70,26 +70,23 @@ impl Boxes {
     }
 
     fn add(&mut self, path: &Path, ignored: bool) -> Result<()> {
-        let table = Table::read(path)?;
+        let bytes = read(path)?;
+        let mut table = Table::new(path, &bytes)?;
         let [file, x, y, w, h] = table.columns(&["file", BOX[0], BOX[1], BOX[2], BOX[3]])?;
         let landmarks = match table.column(LANDMARKS[0]) {
             Some(_) => Some(table.columns(&LANDMARKS)?),
             None => None,
         };
         let (count, score, second) = (table.column("nfaces"), table.column("score"), table.column("rfb"));
-        for row in table.rows() {
+        while let Some(row) = table.next()? {
             let name = row.text(file).to_string();
             let entry = self.files.entry(name).or_default();
             if let Some(count) = count {
                 entry.wanted = Some(row.number(count)? as usize);
             }
-            if row.text(x).is_empty() {
-                continue;
-            }
-            let rect =
-                Rect { x: row.number(x)?, y: row.number(y)?, width: row.number(w)?, height: row.number(h)? };
-            if !(rect.width > 0.0 && rect.height > 0.0) {
-                return Err(row.failed(format!("a box of {} × {} pixels is empty", rect.width, rect.height)));
+            let Some(rect) = row.rect([x, y, w, h])? else { continue };
+            if entry.known.faces.len() + entry.known.unclear.len() >= MOST_BOXES {
+                return Err(row.failed(format!("more than {MOST_BOXES} boxes for one picture")));
             }
             let sure = match (score, second) {
                 (Some(score), Some(second)) => {
@@ -120,9 +117,10 @@ impl Boxes {
     }
 
     fn add_parts(&mut self, path: &Path) -> Result<()> {
-        let table = Table::read(path)?;
+        let bytes = read(path)?;
+        let mut table = Table::new(path, &bytes)?;
         let [file, part] = table.columns(&["file", "part"])?;
-        for row in table.rows() {
+        while let Some(row) = table.next()? {
             let part = match row.text(part) {
                 "train" => TablePart::Train,
                 "validation" => TablePart::Validation,
@@ -171,17 +169,57 @@ impl Known {
     }
 }
 
-/// A table with a header.
+/// Boxes that `locate` or another detector found, with their scores, by file name.
+#[derive(Default)]
+pub struct FoundBoxes(HashMap<String, Vec<(Rect, f32)>>);
+
+impl FoundBoxes {
+    /// Reads a table as `locate` writes it: `file,x,y,w,h,score`.
+    ///
+    /// # Errors
+    /// As [`Boxes::read`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = read(path)?;
+        let mut table = Table::new(path, &bytes)?;
+        let [file, x, y, w, h, score] = table.columns(&["file", BOX[0], BOX[1], BOX[2], BOX[3], "score"])?;
+        let mut all = HashMap::<String, Vec<_>>::new();
+        while let Some(row) = table.next()? {
+            let boxes = all.entry(row.text(file).to_string()).or_default();
+            if let Some(rect) = row.rect([x, y, w, h])? {
+                boxes.push((rect, row.number(score)?));
+            }
+        }
+        Ok(Self(all))
+    }
+
+    /// The boxes of a file; `None` where the table doesn't name it.
+    pub fn of(&self, name: &str) -> Option<&[(Rect, f32)]> {
+        by_name(&self.0, name).map(Vec::as_slice)
+    }
+}
+
+/// Boxes of one picture at most: each is compared with all others.
+const MOST_BOXES: usize = 10_000;
+/// Bytes of a table at most, which has some hundred a box. Its fields take some ten times as much, if there is nothing
+/// in them.
+const MOST_BYTES: u64 = 64 << 20;
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    input::read(path, MOST_BYTES).map_err(|source| Error::Read { path: path.into(), source })
+}
+
+/// A table with a header, read row by row.
 struct Table<'a> {
     path: &'a Path,
     head: csv::StringRecord,
-    records: Vec<csv::StringRecord>,
+    reader: csv::Reader<&'a [u8]>,
+    record: csv::StringRecord,
 }
 
 struct Row<'a> {
     path: &'a Path,
     /// As an editor counts.
-    line: usize,
+    line: u64,
     record: &'a csv::StringRecord,
 }
 
@@ -190,14 +228,10 @@ fn failed(path: &Path, reason: String) -> Error {
 }
 
 impl<'a> Table<'a> {
-    fn read(path: &'a Path) -> Result<Self> {
-        let failed = |error: csv::Error| failed(path, error.to_string());
-        let bytes = input::read(path, input::MOST_BYTES)
-            .map_err(|source| Error::Read { path: path.into(), source })?;
-        let mut reader = csv::Reader::from_reader(&bytes[..]);
-        let head = reader.headers().map_err(failed)?.clone();
-        let records = reader.records().collect::<std::result::Result<_, _>>().map_err(failed)?;
-        Ok(Self { path, head, records })
+    fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = csv::Reader::from_reader(bytes);
+        let head = reader.headers().map_err(|error| failed(path, error.to_string()))?.clone();
+        Ok(Self { path, head, reader, record: csv::StringRecord::new() })
     }
 
     fn column(&self, name: &str) -> Option<usize> {
@@ -214,9 +248,15 @@ impl<'a> Table<'a> {
         Ok(columns)
     }
 
-    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        let row = |(index, record)| Row { path: self.path, line: index + 2, record };
-        self.records.iter().enumerate().map(row)
+    fn next(&mut self) -> Result<Option<Row<'_>>> {
+        let Self { path, reader, record, .. } = self;
+        match reader.read_record(record) {
+            Ok(more) => {
+                let line = record.position().map_or(0, csv::Position::line);
+                Ok(more.then_some(Row { path, line, record }))
+            }
+            Err(error) => Err(failed(path, error.to_string())),
+        }
     }
 }
 
@@ -229,6 +269,18 @@ impl Row<'_> {
         let text = self.text(column);
         let number = text.parse().ok().filter(|value: &f32| value.is_finite());
         number.ok_or_else(|| self.failed(format!("{text:?} is no number")))
+    }
+
+    /// The box in these columns, if there is one.
+    fn rect(&self, [x, y, w, h]: [usize; 4]) -> Result<Option<Rect>> {
+        if self.text(x).is_empty() {
+            return Ok(None);
+        }
+        let [x, y, width, height] = [self.number(x)?, self.number(y)?, self.number(w)?, self.number(h)?];
+        match width > 0.0 && height > 0.0 {
+            true => Ok(Some(Rect { x, y, width, height })),
+            false => Err(self.failed(format!("a box of {width} × {height} pixels is empty"))),
+        }
     }
 
     fn failed(&self, reason: String) -> Error {

@@ -30,6 +30,8 @@ pub struct Picture {
     pub faces: Vec<Face>,
     /// What may be a face or not.
     pub unclear: Vec<Rect>,
+    /// The part that a table puts it in.
+    pub part: Option<TablePart>,
 }
 
 /// Where pictures for a face locator are.
@@ -77,25 +79,25 @@ impl FaceData {
     pub fn read(files: &FaceFiles, decoded: impl Fn(usize) + Sync) -> Result<Self> {
         let FaceFiles { data, boxes, ignored, parts, no_face, extra, extra_no_face } = *files;
         let boxes = Boxes::read(boxes, ignored, parts)?;
+        let known = |name: &str| Some((boxes.known(name)?, boxes.part(name)));
         let mut all = Self::default();
         for path in extra_no_face {
-            all.take(path, &decoded, |_| Some(Known::default()))?;
+            all.take(path, &decoded, |_| Some((Known::default(), None)))?;
         }
         all.extra_no_face = std::mem::take(&mut all.pictures);
         for path in extra {
-            let used = |name: &str| boxes.known(name).filter(|_| boxes.part(name) != Some(TablePart::Test));
-            all.take(path, &decoded, used)?;
+            all.take(path, &decoded, |name| known(name).filter(|(_, part)| *part != Some(TablePart::Test)))?;
             let more = std::mem::take(&mut all.pictures);
             require(&boxes, path, &more)?;
-            let held_out = |picture: &Picture| boxes.part(&picture.name) == Some(TablePart::Validation);
+            let held_out = |picture: &Picture| picture.part == Some(TablePart::Validation);
             let (held_out, more) = more.into_iter().partition(held_out);
             all.extra_validation.extend::<Vec<_>>(held_out);
             all.extra.push(more);
         }
-        all.take(data, &decoded, |name| boxes.known(name))?;
+        all.take(data, &decoded, known)?;
         require(&boxes, data, &all.pictures)?;
         if let Some(path) = no_face {
-            all.take(path, &decoded, |_| Some(Known::default()))?;
+            all.take(path, &decoded, |_| Some((Known::default(), None)))?;
         }
         Ok(all)
     }
@@ -105,7 +107,7 @@ impl FaceData {
         &mut self,
         path: &Path,
         decoded: &(impl Fn(usize) + Sync),
-        known: impl Fn(&str) -> Option<Known> + Sync,
+        known: impl Fn(&str) -> Option<(Known, Option<TablePart>)> + Sync,
     ) -> Result<()> {
         let source = Source::open(path)?;
         let names = all_pictures(&source);
@@ -115,11 +117,11 @@ impl FaceData {
         let count = wanted.len();
         let results: Vec<_> = wanted
             .into_par_iter()
-            .map(|(name, Known { faces, unclear })| {
+            .map(|(name, (Known { faces, unclear }, part))| {
                 let picture = dataset::read(&source, &name);
                 decoded(count);
                 match picture {
-                    Ok(image) => Ok(Picture { name, grey: Grey::new(&image), faces, unclear }),
+                    Ok(image) => Ok(Picture { name, grey: Grey::new(&image), faces, unclear, part }),
                     Err(reason) => Err(Skipped { name, reason }),
                 }
             })

@@ -1,254 +1,422 @@
-//! How well a locator finds faces: in portraits, in frames where they are small, by pose, and where
-//! there are none.
+//! How well a locator finds faces: by their height and tilt, how often it sees some where there are none, and how
+//! precise it is.
 
-use std::path::Path;
-
-use image::imageops::{self, FilterType};
-use image::{Rgb, RgbImage};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::data::Picture;
+use super::data::{Face, Picture};
 use crate::analysis::crop::Rect;
-use crate::train::dataset;
-use crate::train::error::Result;
-use crate::train::layout::poses;
-use crate::train::source::Source;
+use crate::train::metrics::wilson;
+use crate::train::plane::{Grey, Placement, Plane};
 
-/// Width and height of the frames that faces are put into.
-const FRAME: [u32; 2] = [640, 480];
-/// Heights of faces in such frames, as shares of the frame's.
-const SHARES: [f32; 8] = [0.12, 0.16, 0.2, 0.25, 0.35, 0.5, 0.7, 1.0];
-/// Portraits that are put into frames, at most: an even choice of those given.
-const MOST_FRAMED: usize = 250;
-/// Bands of the head's turn to the side and of its tilt, in degrees either way.
-const YAWS: [f32; 4] = [0.0, 10.0, 20.0, 30.0];
-const ROLLS: [f32; 3] = [0.0, 10.0, 20.0];
+/// A box finds a face from this intersection over union on: tables come from detectors and people who cut faces
+/// differently.
+const FOUND: f32 = 0.3;
+/// What overlaps a face or something unclear by this is no false box.
+const NEAR: f32 = 0.2;
+/// Lower ends of the bands of heights, as shares of the picture's, and of tilts in degrees either way.
+const HEIGHTS: [f32; 7] = [0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5];
+const TILTS: [f32; 4] = [0.0, 15.0, 30.0, 45.0];
 
-/// Where a quarter of a picture without a face is a frame.
+/// Which pictures have false boxes.
+const WITH: &str = "pictures with faces";
+const WITHOUT: &str = "pictures without one";
 const QUARTERS: &str = "quarters of these";
 
-/// What is known of a frame.
-#[derive(Clone, Debug)]
-pub struct Truth {
-    /// What it is counted under, such as "portraits" or "height 12 %".
-    pub groups: Vec<String>,
-    pub face: Option<Rect>,
+/// A picture that is measured on.
+pub struct View {
+    pub name: String,
+    pub plane: Plane,
+    pub faces: Vec<Face>,
+    pub unclear: Vec<Rect>,
+    /// Whether it is a quarter of a picture.
+    quarter: bool,
 }
 
-/// What was found in the frames of one group.
+/// A box that was found, with its score.
+pub type Found = (Rect, f32);
+
+/// What was found of the faces of one group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
+    /// Such as "height 10 to 15 %".
     pub group: String,
-    pub pictures: usize,
-    /// Faces that are there.
     pub faces: usize,
-    /// Those with a box whose intersection over union with theirs is at least one half.
     pub found: usize,
-    /// Boxes on nothing, or one too many on a face.
-    pub false_boxes: usize,
     /// Mean intersection over union of the faces found.
     pub overlap: f64,
 }
 
-/// Counts the boxes that were found in each frame.
-pub fn tally<'a>(results: impl IntoIterator<Item = (&'a Truth, &'a [Rect])>) -> Vec<Tally> {
-    let mut tallies: Vec<Tally> = Vec::new();
-    for (truth, boxes) in results {
-        let best = truth.face.map(|face| boxes.iter().map(|&found| found.overlap(face)).fold(0.0, f32::max));
-        let hit = best.is_some_and(|best| best >= 0.5);
-        for group in &truth.groups {
-            let index = tallies.iter().position(|tally| tally.group == *group).unwrap_or_else(|| {
-                let group = group.clone();
-                tallies.push(Tally { group, pictures: 0, faces: 0, found: 0, false_boxes: 0, overlap: 0.0 });
-                tallies.len() - 1
+/// Boxes where there is no face, or one too many on one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alarms {
+    pub group: String,
+    pub pictures: usize,
+    pub boxes: usize,
+}
+
+/// What can be said of a locator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recall {
+    pub tallies: Vec<Tally>,
+    pub alarms: Vec<Alarms>,
+    /// The area under the curve of precision over recall, of the faces that have to be found.
+    pub average_precision: f64,
+}
+
+impl Recall {
+    /// A table's rows: a group, how many faces or pictures it has, and what this and others found of it: shares of
+    /// faces with their 95 % interval and mean overlap, false boxes, and average precision.
+    pub fn rows<'a>(&'a self, others: impl Iterator<Item = &'a Self>) -> Vec<Vec<String>> {
+        let others: Vec<&Self> = others.collect();
+        let faces = self.tallies.iter().map(|tally| {
+            let [low, high] = wilson(tally.found, tally.faces).map(|share| 100.0 * share);
+            let own = format!("{} ({low:.1} to {high:.1})", tally.share());
+            let theirs = others.iter().map(|other| {
+                let same = other.tallies.iter().find(|other| other.group == tally.group);
+                same.map_or("–".into(), Tally::share)
             });
-            let tally = &mut tallies[index];
-            tally.pictures += 1;
-            tally.faces += usize::from(best.is_some());
-            tally.found += usize::from(hit);
-            tally.false_boxes += boxes.len() - usize::from(hit);
-            tally.overlap += best.filter(|_| hit).map_or(0.0, f64::from);
+            let row = [tally.group.clone(), tally.faces.to_string(), own, format!("{:.2}", tally.overlap)];
+            row.into_iter().chain(theirs).collect()
+        });
+        let alarms = self.alarms.iter().map(|alarms| {
+            let theirs = others.iter().map(|other| {
+                // Others weren't asked about parts of pictures.
+                let same =
+                    other.alarms.iter().find(|other| other.group == alarms.group && alarms.group != QUARTERS);
+                same.map_or("–".into(), |other| other.boxes.to_string())
+            });
+            let group = format!("false boxes in {}", alarms.group);
+            let row = [group, alarms.pictures.to_string(), alarms.boxes.to_string(), String::new()];
+            row.into_iter().chain(theirs).collect()
+        });
+        let precision = |of: &Self| format!("{:.3}", of.average_precision);
+        let row = ["average precision".into(), String::new(), precision(self), String::new()];
+        let precisions = row.into_iter().chain(others.iter().map(|other| precision(other))).collect();
+        faces.chain(alarms).chain([precisions]).collect()
+    }
+}
+
+impl Tally {
+    fn share(&self) -> String {
+        format!("{:.1} %", 100.0 * self.found as f64 / self.faces.max(1) as f64)
+    }
+}
+
+impl View {
+    /// A picture as it is.
+    pub fn new(picture: &Picture) -> Self {
+        Self {
+            name: picture.name.clone(),
+            plane: picture.grey.plane().clone(),
+            faces: picture.faces.clone(),
+            unclear: picture.unclear.clone(),
+            quarter: false,
         }
+    }
+
+    /// A picture turned clockwise by some degrees, on a canvas that shows all of it; its edges go on.
+    pub fn turned(picture: &Picture, degrees: f32) -> Self {
+        let bounds = picture.grey.bounds();
+        let angle = degrees.to_radians();
+        let (sin, cos) = (angle.sin().abs(), angle.cos().abs());
+        let [width, height] =
+            [bounds.width * cos + bounds.height * sin, bounds.width * sin + bounds.height * cos];
+        let placement = Placement {
+            from: [bounds.width / 2.0, bounds.height / 2.0],
+            to: [width / 2.0, height / 2.0],
+            scale: [1.0; 2],
+            angle,
+        };
+        let mut plane = Plane::new(width.ceil() as usize, height.ceil() as usize, 0);
+        picture.grey.draw(&mut plane, &placement, Grey::EVERYWHERE);
+        let face = |face: &Face| Face {
+            rect: placement.ellipse(face.rect),
+            landmarks: face.landmarks.map(|points| points.map(|point| placement.point(point))),
+        };
+        Self {
+            name: picture.name.clone(),
+            plane,
+            faces: picture.faces.iter().map(face).collect(),
+            unclear: picture.unclear.iter().map(|&rect| placement.ellipse(rect)).collect(),
+            quarter: false,
+        }
+    }
+
+    /// What a picture without faces shows nearer by; nothing of others.
+    pub fn quarters(picture: &Picture) -> Vec<Self> {
+        let whole = picture.grey.plane();
+        let (width, height) = (whole.width / 2, whole.height / 2);
+        if !picture.faces.is_empty() || !picture.unclear.is_empty() || width.min(height) == 0 {
+            return Vec::new();
+        }
+        let quarter = |(index, (x, y)): (usize, (usize, usize))| Self {
+            name: format!("{index}-{}", picture.name),
+            plane: whole.part([x, y], [width, height]),
+            faces: Vec::new(),
+            unclear: Vec::new(),
+            quarter: true,
+        };
+        [(0, 0), (width, 0), (0, height), (width, height)].into_iter().enumerate().map(quarter).collect()
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self { quarter: true, .. } => QUARTERS,
+            Self { faces, .. } if faces.is_empty() => WITHOUT,
+            _ => WITH,
+        }
+    }
+
+    /// The face that each box finds, of boxes with the surest first, and whether it is a false one if none: faces take
+    /// the box that fits them best, the largest face first.
+    fn match_boxes(&self, boxes: &[Rect]) -> (Vec<Option<usize>>, Vec<bool>) {
+        let mut order: Vec<usize> = (0..self.faces.len()).collect();
+        order.sort_by(|&a, &b| self.faces[b].rect.area().total_cmp(&self.faces[a].rect.area()));
+        let mut of_boxes = vec![None; boxes.len()];
+        for face in order {
+            let free = (0..boxes.len()).filter(|&index| of_boxes[index].is_none());
+            let overlap = |&index: &usize| boxes[index].overlap(self.faces[face].rect);
+            let best = free.max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
+            if let Some(best) = best.filter(|best| overlap(best) >= FOUND) {
+                of_boxes[best] = Some(face);
+            }
+        }
+        let known = || self.faces.iter().map(|face| face.rect).chain(self.unclear.iter().copied());
+        let is_false = |(rect, face): (&Rect, &Option<usize>)| {
+            face.is_none() && known().all(|known| known.overlap(*rect) < NEAR)
+        };
+        let alarms = boxes.iter().zip(&of_boxes).map(is_false).collect();
+        (of_boxes, alarms)
+    }
+
+    fn share(&self, face: &Face) -> f32 {
+        face.rect.height / self.plane.height as f32
+    }
+
+    /// What a face is counted under.
+    fn groups(&self, face: &Face, least_height: f32) -> Vec<String> {
+        let share = self.share(face);
+        let mut groups = Vec::new();
+        if let Some(band) = HEIGHTS.iter().rposition(|&from| share >= from) {
+            groups.push(height_band(band));
+        }
+        if share >= least_height {
+            groups.push(from_height(least_height));
+            groups.push(match face.landmarks {
+                Some(points) => tilt_band(&points),
+                None => DRAWN.into(),
+            });
+        }
+        groups
+    }
+}
+
+const DRAWN: &str = "drawn by people";
+
+fn from_height(least: f32) -> String {
+    format!("from {} % on", percent(least))
+}
+
+fn percent(share: f32) -> f32 {
+    (1000.0 * share).round() / 10.0
+}
+
+fn height_band(band: usize) -> String {
+    let from = percent(HEIGHTS[band]);
+    match HEIGHTS.get(band + 1) {
+        Some(&next) => format!("height {from} to {} %", percent(next)),
+        None => format!("height {from} % and more"),
+    }
+}
+
+/// By the line between the eyes.
+fn tilt_band(&[right, left, ..]: &[[f32; 2]; 5]) -> String {
+    let tilt = (left[1] - right[1]).atan2(left[0] - right[0]).to_degrees().abs();
+    let band = TILTS.iter().rposition(|&from| tilt >= from).unwrap_or(0);
+    tilt_name(band)
+}
+
+fn tilt_name(band: usize) -> String {
+    match TILTS.get(band + 1) {
+        Some(next) => format!("tilt {} to {next}°", TILTS[band]),
+        None => format!("tilt {}° and more", TILTS[band]),
+    }
+}
+
+/// Compares boxes with what is known of each picture. Boxes count from `threshold` on; for the average precision all
+/// do. Faces of less than `least_height`, as a share of the picture's, don't have to be found.
+pub fn measure<'a>(
+    results: impl IntoIterator<Item = (&'a View, &'a [Found])>,
+    threshold: f32,
+    least_height: f32,
+) -> Recall {
+    let mut tallies: Vec<Tally> =
+        group_names(least_height).map(|group| Tally { group, faces: 0, found: 0, overlap: 0.0 }).collect();
+    let mut alarms =
+        [WITH, WITHOUT, QUARTERS].map(|group| Alarms { group: group.into(), pictures: 0, boxes: 0 });
+    let (mut ranked, mut wanted) = (Vec::new(), 0);
+    for (view, found) in results {
+        let boxes: Vec<Rect> =
+            found.iter().filter(|(_, score)| *score >= threshold).map(|found| found.0).collect();
+        let (of_boxes, is_false) = view.match_boxes(&boxes);
+        for (index, face) in view.faces.iter().enumerate() {
+            let hit = of_boxes.iter().position(|&of| of == Some(index));
+            for group in view.groups(face, least_height) {
+                let tally =
+                    tallies.iter_mut().find(|tally| tally.group == group).expect("a group of the list");
+                tally.faces += 1;
+                tally.found += usize::from(hit.is_some());
+                tally.overlap += hit.map_or(0.0, |hit| f64::from(boxes[hit].overlap(face.rect)));
+            }
+        }
+        let alarm = alarms.iter_mut().find(|alarm| alarm.group == view.kind()).expect("a kind of the list");
+        alarm.pictures += 1;
+        alarm.boxes += is_false.iter().filter(|&&is_false| is_false).count();
+        wanted += view.faces.iter().filter(|face| view.share(face) >= least_height).count();
+        rank(view, found, least_height, &mut ranked);
     }
     for tally in &mut tallies {
         tally.overlap /= tally.found.max(1) as f64;
     }
-    tallies.sort_by_key(|tally| order(&tally.group));
-    tallies
+    tallies.retain(|tally| tally.faces > 0);
+    let alarms = alarms.into_iter().filter(|alarm| alarm.pictures > 0).collect();
+    Recall { tallies, alarms, average_precision: average_precision(ranked, wanted) }
 }
 
-/// Portraits first, then pictures without faces, then the rest as the groups are listed.
-fn order(group: &str) -> usize {
-    groups().iter().position(|name| name == group).unwrap_or(usize::MAX)
+fn group_names(least_height: f32) -> impl Iterator<Item = String> {
+    let heights = (0..HEIGHTS.len()).map(height_band);
+    let tilts = (0..TILTS.len()).map(tilt_name);
+    heights.chain([from_height(least_height)]).chain(tilts).chain([DRAWN.into()])
 }
 
-fn groups() -> Vec<String> {
-    let names = ["portraits".to_string(), "no face".into(), QUARTERS.into()].into_iter();
-    let heights = SHARES.iter().map(|&share| height(share));
-    let yaws = (0..YAWS.len()).map(|band| band_name("yaw", &YAWS, band));
-    let rolls = (0..ROLLS.len()).map(|band| band_name("roll", &ROLLS, band));
-    names.chain(heights).chain(yaws).chain(rolls).collect()
-}
-
-fn height(share: f32) -> String {
-    format!("height {:.0} %", 100.0 * share)
-}
-
-fn band_name(axis: &str, bands: &[f32], band: usize) -> String {
-    match bands.get(band + 1) {
-        Some(next) => format!("{axis} {}–{next}°", bands[band]),
-        None => format!("{axis} {}° and more", bands[band]),
+/// Adds the scores of a picture's boxes, each with whether it finds a face that has to be found. Those that find
+/// another or something unclear count neither way, and the second on a face is false.
+fn rank(view: &View, found: &[Found], least_height: f32, ranked: &mut Vec<(f32, bool)>) {
+    let boxes: Vec<Rect> = found.iter().map(|found| found.0).collect();
+    let (of_boxes, is_false) = view.match_boxes(&boxes);
+    for (index, &(rect, score)) in found.iter().enumerate() {
+        let face = of_boxes[index].map(|face| &view.faces[face]);
+        match face {
+            Some(face) if view.share(face) >= least_height => ranked.push((score, true)),
+            Some(_) => {}
+            None => {
+                let large =
+                    |face: &Face| view.share(face) >= least_height && face.rect.overlap(rect) >= FOUND;
+                if is_false[index] || view.faces.iter().any(large) {
+                    ranked.push((score, false));
+                }
+            }
+        }
     }
 }
 
-fn band(axis: &str, bands: &[f32], radians: f32) -> String {
-    let degrees = radians.to_degrees().abs();
-    let index = bands.iter().rposition(|&from| degrees >= from).unwrap_or(0);
-    band_name(axis, bands, index)
-}
-
-/// Makes all frames of some pictures and gives each to `use_frame` with a name of its own: portraits
-/// and pictures without faces as they are, quarters of these, and the portraits at several sizes before
-/// the pictures without faces.
-///
-/// # Errors
-/// Where a folder or archive can't be read.
-pub fn frames(
-    data: &Path,
-    no_face: Option<&Path>,
-    pictures: &[&Picture],
-    use_frame: impl Fn(String, RgbImage, Truth) + Sync,
-) -> Result<()> {
-    let source = Source::open(data)?;
-    let others = no_face.map(Source::open).transpose()?;
-    let poses = poses(&source);
-    let (faces, empty): (Vec<&Picture>, Vec<&Picture>) =
-        pictures.iter().partition(|picture| !picture.faces.is_empty());
-    let empty: Vec<(String, RgbImage)> = empty
-        .par_iter()
-        .filter_map(|picture| {
-            let image = dataset::read(others.as_ref()?, &picture.name).ok()?;
-            Some((picture.name.clone(), image))
+/// The mean over all faces of the highest precision at which at least so many of them are found (Everingham et al.,
+/// "The Pascal Visual Object Classes Challenge: A Retrospective", 2015).
+fn average_precision(mut ranked: Vec<(f32, bool)>, wanted: usize) -> f64 {
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut precisions = Vec::new();
+    let mut found = 0;
+    for (index, (_, hit)) in ranked.iter().enumerate() {
+        found += usize::from(*hit);
+        if *hit {
+            precisions.push(found as f64 / (index + 1) as f64);
+        }
+    }
+    let mut highest = 0.0f64;
+    let sum: f64 = precisions
+        .iter()
+        .rev()
+        .map(|&precision| {
+            highest = highest.max(precision);
+            highest
         })
-        .collect();
-    let every = faces.len().div_ceil(MOST_FRAMED);
-    faces.par_iter().enumerate().for_each(|(index, picture)| {
-        let (Some(face), Ok(image)) = (picture.faces.first(), dataset::read(&source, &picture.name)) else {
-            return;
-        };
-        let mut groups = vec!["portraits".to_string()];
-        if let Some(&[yaw, _, roll]) = poses.get(&picture.name) {
-            groups.extend([band("yaw", &YAWS, yaw), band("roll", &ROLLS, roll)]);
-        }
-        let stem = picture.name.rsplit('/').next().unwrap_or(&picture.name);
-        let shares = if index % every == 0 { &SHARES[..] } else { &[] };
-        for (row, &share) in shares.iter().enumerate() {
-            let mut rng = ChaCha8Rng::seed_from_u64((index * SHARES.len() + row) as u64);
-            let background = (!empty.is_empty()).then(|| &empty[index % empty.len()].1);
-            let (frame, face) = put(&image, face.rect, share, background, &mut rng);
-            let truth = Truth { groups: vec![height(share)], face: Some(face) };
-            use_frame(format!("{:03.0}-{stem}", 100.0 * share), frame, truth);
-        }
-        use_frame(stem.to_string(), image, Truth { groups, face: Some(face.rect) });
-    });
-    empty.into_par_iter().for_each(|(name, image)| {
-        for (index, quarter) in quarters(&image).into_iter().enumerate() {
-            let truth = Truth { groups: vec![QUARTERS.into()], face: None };
-            use_frame(format!("{index}-{name}"), quarter, truth);
-        }
-        use_frame(name, image, Truth { groups: vec!["no face".into()], face: None });
-    });
-    Ok(())
-}
-
-/// What a picture shows nearer by.
-fn quarters(image: &RgbImage) -> [RgbImage; 4] {
-    let (width, height) = (image.width() / 2, image.height() / 2);
-    [(0, 0), (width, 0), (0, height), (width, height)]
-        .map(|(x, y)| imageops::crop_imm(image, x, y, width, height).to_image())
-}
-
-/// A frame with a portrait in it at the size that makes its face `share` of the frame's height.
-fn put(
-    portrait: &RgbImage,
-    face: Rect,
-    share: f32,
-    background: Option<&RgbImage>,
-    rng: &mut ChaCha8Rng,
-) -> (RgbImage, Rect) {
-    let [width, height] = FRAME;
-    let mut frame = match background {
-        Some(background) => {
-            let (across, down) =
-                (width as f32 / background.width() as f32, height as f32 / background.height() as f32);
-            let scaled = resized(background, across.max(down));
-            imageops::crop_imm(&scaled, 0, 0, width, height).to_image()
-        }
-        None => RgbImage::from_pixel(width, height, Rgb([128; 3])),
-    };
-    let scale = share * height as f32 / face.height;
-    let scaled = resized(portrait, scale);
-    // The whole face is in the frame, where there is room for it.
-    let mut place = |len: u32, start: f32, size: f32| {
-        let room = (len as f32 - size * scale).max(0.0);
-        (rng.random::<f32>() * room - start * scale).round()
-    };
-    let (x, y) = (place(width, face.x, face.width), place(height, face.y, face.height));
-    imageops::overlay(&mut frame, &scaled, x as i64, y as i64);
-    let face = Rect {
-        x: x + face.x * scale,
-        y: y + face.y * scale,
-        width: face.width * scale,
-        height: face.height * scale,
-    };
-    (frame, face)
-}
-
-fn resized(image: &RgbImage, scale: f32) -> RgbImage {
-    let side = |len: u32| (len as f32 * scale).ceil().max(1.0) as u32;
-    imageops::resize(image, side(image.width()), side(image.height()), FilterType::Triangle)
+        .sum();
+    sum / wanted.max(1) as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn boxes_are_counted_as_found_or_false() {
-        let rect = |x: f32| Rect { x, y: 0.0, width: 10.0, height: 10.0 };
-        let truth = |face| Truth { groups: vec!["portraits".into()], face };
-        let (with, without) = (truth(Some(rect(0.0))), truth(None));
-        let results = [
-            (&with, &[rect(1.0), rect(30.0)][..]),
-            (&with, &[rect(8.0)]),
-            (&with, &[]),
-            (&without, &[rect(0.0)]),
-        ];
-        let tallies = tally(results);
-        let Tally { pictures, faces, found, false_boxes, overlap, .. } = tallies[0];
-        assert_eq!((pictures, faces, found, false_boxes), (4, 3, 1, 3));
-        assert!((overlap - 9.0 / 11.0).abs() < 1e-6);
+    fn rect(x: f32, side: f32) -> Rect {
+        Rect { x, y: 0.0, width: side, height: side }
+    }
+
+    fn view(faces: &[Rect], unclear: &[Rect]) -> View {
+        let face = |&rect: &Rect| Face { rect, landmarks: None };
+        View {
+            name: String::new(),
+            plane: Plane::new(300, 100, 0),
+            faces: faces.iter().map(face).collect(),
+            unclear: unclear.to_vec(),
+            quarter: false,
+        }
     }
 
     #[test]
-    fn a_face_is_put_at_the_share_of_the_frame() {
-        let face = Rect { x: 20.0, y: 30.0, width: 40.0, height: 60.0 };
-        let mut portrait = RgbImage::new(100, 120);
-        portrait.put_pixel(40, 60, Rgb([255; 3]));
-        for share in SHARES {
-            let mut rng = ChaCha8Rng::seed_from_u64(3);
-            let (frame, put) = put(&portrait, face, share, None, &mut rng);
-            assert!((put.height - share * 480.0).abs() < 1e-3);
-            let (x, y) = (put.x + put.width / 2.0, put.y + put.height / 2.0);
-            let brightest = frame.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 != [128; 3]);
-            let (bx, by, _) = brightest.max_by_key(|(_, _, pixel)| pixel.0[0]).unwrap();
-            assert!(
-                (bx as f32 - x).hypot(by as f32 - y) < 2.0 + 3.0 * share * 8.0,
-                "{share} {bx} {by} {x} {y}"
-            );
+    fn boxes_find_faces_or_are_false_or_neither() {
+        let with = view(&[rect(0.0, 20.0), rect(100.0, 8.0), rect(200.0, 60.0)], &[rect(50.0, 20.0)]);
+        let without = view(&[], &[]);
+        // On the first face, again on it, on the unclear one, on nothing, too unsure, beside the third.
+        let found = [
+            (rect(2.0, 20.0), 0.9),
+            (rect(9.0, 20.0), 0.8),
+            (rect(52.0, 20.0), 0.9),
+            (rect(150.0, 20.0), 0.7),
+            (rect(100.0, 8.0), 0.2),
+            (rect(255.0, 60.0), 0.9),
+        ];
+        let results = [(&with, &found[..]), (&without, &[(rect(0.0, 9.0), 0.5)])];
+        let measured = measure(results, 0.5, 0.1);
+        let counts = |group: &str| {
+            let tally = measured.tallies.iter().find(|tally| tally.group == group).unwrap();
+            (tally.faces, tally.found)
+        };
+        assert_eq!(counts("height 6 to 10 %"), (1, 0));
+        assert_eq!(counts("height 20 to 30 %"), (1, 1));
+        assert_eq!(counts("height 50 % and more"), (1, 0));
+        assert_eq!(counts("from 10 % on"), (2, 1));
+        assert_eq!(counts(DRAWN), (2, 1));
+        let alarms: Vec<_> =
+            measured.alarms.iter().map(|alarm| (&*alarm.group, alarm.pictures, alarm.boxes)).collect();
+        assert_eq!(alarms, [(WITH, 1, 2), (WITHOUT, 1, 1)]);
+        let overlap = measured.tallies.iter().find(|tally| tally.group == "from 10 % on").unwrap().overlap;
+        assert!((overlap - 18.0 / 22.0).abs() < 1e-6, "{overlap}");
+    }
+
+    #[test]
+    fn precision_is_averaged_over_all_faces() {
+        // Right, wrong, right, of three faces: precisions of 1 and 2/3, and none for the third.
+        let ranked = vec![(0.7, true), (0.9, true), (0.8, false)];
+        assert!((average_precision(ranked, 3) - (1.0 + 2.0 / 3.0) / 3.0).abs() < 1e-9);
+        assert_eq!(average_precision(Vec::new(), 0), 0.0);
+    }
+
+    #[test]
+    fn a_turned_picture_shows_its_faces_where_it_says() {
+        let mut image = image::RgbImage::new(80, 60);
+        for (x, y) in (58..63).flat_map(|x| (18..23).map(move |y| (x, y))) {
+            image.put_pixel(x, y, image::Rgb([255; 3]));
         }
+        let face = Face { rect: Rect { x: 50.0, y: 5.5, width: 21.0, height: 30.0 }, landmarks: None };
+        let picture = Picture {
+            name: String::new(),
+            grey: Grey::new(&image),
+            faces: vec![face],
+            unclear: vec![],
+            part: None,
+        };
+        for degrees in [-90.0, -30.0, 0.0, 45.0, 180.0] {
+            let View { plane, faces, .. } = View::turned(&picture, degrees);
+            let brightest = (0..plane.pixels.len()).max_by_key(|&index| plane.pixels[index]).unwrap();
+            let rect = faces[0].rect;
+            let (x, y) = (rect.x + rect.width / 2.0, rect.y + rect.height / 2.0);
+            let away = ((brightest % plane.width) as f32 - x).hypot((brightest / plane.width) as f32 - y);
+            assert!(away < 4.0, "{degrees}: {away}");
+        }
+        assert!(View::quarters(&picture).is_empty());
+        let things = Picture { faces: vec![], ..picture };
+        let [.., right, _, _] = &View::quarters(&things)[..] else { panic!() };
+        assert_eq!((right.plane.width, right.plane.height, right.plane.pixels[20 * 40 + 20]), (40, 30, 255));
     }
 }

@@ -15,11 +15,12 @@ use rayon::prelude::*;
 use super::error::Result;
 use super::fit::{Task, Trainer};
 use super::recipe::Recipe;
-use crate::model::{self, Block, FaceMetadata};
+use crate::model::{self, Block, FaceMetadata, FaceWeights};
 
 pub use super::plane::Plane;
+pub use boxes::{FoundBoxes, TablePart};
 pub use data::{Face, FaceData, FaceFiles, Picture};
-pub use measure::{Tally, Truth, frames, tally};
+pub use measure::{Alarms, Found, Recall, Tally, View, measure};
 pub use record::FaceRecord;
 pub use scene::Scene;
 use scene::Stock;
@@ -29,7 +30,7 @@ use target::{Grid, Target};
 /// are seen in the same time, and now and then one in which faces are as large as in whole frames.
 const SCENES: [[usize; 2]; 2] = [[160, 128], [288, 224]];
 /// How often a batch is of the larger ones.
-const LARGE: f32 = 0.15;
+const LARGE: f32 = 0.1;
 
 /// Finding the faces in scenes made of the pictures given.
 pub struct Faces<'a> {
@@ -58,12 +59,20 @@ impl<'a> Faces<'a> {
         self.stock.scene(picture, size, &mut ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// A trainer whose network at first takes nearly everything for background, as nearly
-    /// everything is (Lin et al. 2017).
+    /// A trainer that goes on from `init`, or whose network at first takes nearly everything for background, as
+    /// nearly everything is (Lin et al. 2017).
     ///
     /// # Errors
-    /// Where the architecture is not sound.
-    pub fn trainer(recipe: Recipe, task: Self, device: &Device) -> Result<Trainer<Self>> {
+    /// Where the architecture is not sound, or `init` doesn't fit it.
+    pub fn trainer(
+        recipe: Recipe,
+        task: Self,
+        init: Option<&FaceWeights>,
+        device: &Device,
+    ) -> Result<Trainer<Self>> {
+        if let Some(weights) = init {
+            return Trainer::from_tensors(recipe, task, weights.tensors.clone(), device);
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
         let mut tensors = model::initial_tensors(&recipe.architecture, &mut rng)?;
         for (index, block) in recipe.architecture.blocks.iter().enumerate() {

@@ -35,6 +35,9 @@ pub struct FaceRecord {
     pub test: [usize; 2],
     #[serde(flatten)]
     pub recipe: Recipe,
+    /// What the weights say that training started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<BTreeMap<String, Value>>,
     /// The last whole epoch, where training was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted_after: Option<usize>,
@@ -65,6 +68,7 @@ impl FaceRecord {
             validation: count(&parts.validation),
             test: count(&parts.test),
             recipe: recipe.clone(),
+            init: None,
             interrupted_after: None,
         }
     }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::data::{Face, Picture};
 use crate::analysis::crop::Rect;
 use crate::train::augment::{self, chance, log_uniform, normal};
-use crate::train::plane::{Placement, Plane};
+use crate::train::plane::{Grey, Placement, Plane};
 
 /// What a network is to see, and where the faces are.
 pub struct Scene {
@@ -24,9 +24,9 @@ pub struct Stock<'a> {
 }
 
 /// Heights of faces in a scene, in pixels: below the first they are not asked for.
-const LEAST_HEIGHT: f32 = 10.0;
+const LEAST_HEIGHT: f32 = 13.0;
 /// Heights that faces are drawn at, from the smallest to the largest beside a scene's own height.
-const HEIGHTS: [f32; 2] = [11.0, 1.5];
+const HEIGHTS: [f32; 2] = [15.0, 1.5];
 /// Of a face at least this share has to be seen for it to be asked for, and less than the second counts as not
 /// there.
 const SEEN: [f32; 2] = [0.65, 0.08];
@@ -36,7 +36,7 @@ const ROOMY: f32 = 0.45;
 /// Pictures are enlarged no more than so many times: what is beyond is blur that no camera makes.
 const MOST_ENLARGED: f32 = 2.5;
 /// How often four scenes of a quarter's size make one: more faces, and smaller ones.
-const MOSAIC: f32 = 0.08;
+const MOSAIC: f32 = 0.25;
 /// Standard deviation of the strongest blur, as a share of the smallest face's height.
 const MOST_BLUR: f32 = 0.06;
 /// How often a picture without a face stands on its head.
@@ -204,7 +204,7 @@ impl Stock<'_> {
                 picture.grey.draw(&mut scene.plane, &Placement { from, ..placement }, clip(from[0], from[1]));
             }
             _ => {
-                let flat = crate::train::plane::Grey::flat(rng.random());
+                let flat = Grey::flat(rng.random());
                 flat.draw(&mut scene.plane, &placement, clip(0.0, 0.0));
             }
         }
@@ -230,7 +230,7 @@ fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
         angle,
     };
     // Beyond its edge the picture goes on, so that nothing stays empty.
-    picture.grey.draw(plane, &placement, EVERYWHERE);
+    picture.grey.draw(plane, &placement, Grey::EVERYWHERE);
 }
 
 /// Whether a picture shows more than its faces.
@@ -240,14 +240,11 @@ fn roomy(picture: &Picture) -> bool {
     picture.faces.iter().map(share).fold(0.0, f32::max) < ROOMY
 }
 
-/// More than any picture: its edge goes on there.
-const EVERYWHERE: Rect = Rect { x: -1e4, y: -1e4, width: 2e4, height: 2e4 };
-
 /// A tilt in radians: mostly little, sometimes as far as people bend.
 fn tilt(rng: &mut ChaCha8Rng) -> f32 {
     match rng.random_range(0..20) {
-        0..11 => normal(rng, 0.12),
-        11..17 => rng.random_range(-0.6..0.6),
+        0..13 => normal(rng, 0.12),
+        13..17 => rng.random_range(-0.6..0.6),
         _ => rng.random_range(-1.2..1.2),
     }
 }
@@ -277,7 +274,7 @@ impl Scene {
             ],
             angle: 0.0,
         };
-        scene.draw(picture, placement, EVERYWHERE);
+        scene.draw(picture, placement, Grey::EVERYWHERE);
         scene.expose(rng);
         scene.plane = scene.plane.padded(size);
         scene
@@ -318,7 +315,7 @@ impl Scene {
             scale: [if flip { -scale } else { scale } * stretch, scale],
             angle: tilt(rng),
         };
-        self.draw(picture, placement, if chance(rng, 0.15) { EVERYWHERE } else { bounds });
+        self.draw(picture, placement, if chance(rng, 0.15) { Grey::EVERYWHERE } else { bounds });
     }
 
     fn anywhere(&self, rng: &mut ChaCha8Rng) -> [f32; 2] {
@@ -434,19 +431,21 @@ impl Scene {
         let passes = self.passes(rng);
         let Plane { width, pixels, .. } = &mut self.plane;
         let width = *width;
-        augment::light(pixels, width, 1.0, rng);
-        if chance(rng, 0.2) {
+        // Most pictures are exposed well; the others are what has to be borne.
+        let strength = if chance(rng, 0.5) { 1.0 } else { 0.4 };
+        augment::light(pixels, width, strength, rng);
+        if chance(rng, 0.1) {
             augment::gain(pixels, rng.random_range(1.0..2.0));
         }
         if self.faces.is_empty() && chance(rng, 0.1) {
             // Things are few, and their negatives are no faces either.
             pixels.iter_mut().for_each(|value| *value = 255 - *value);
         }
-        if chance(rng, 0.4) {
+        if chance(rng, 0.25) {
             let directions = *[[true, true], [true, true], [true, false], [false, true]].choose(rng).unwrap();
             (0..passes).for_each(|_| augment::blur(pixels, width, directions));
         }
-        if chance(rng, 0.4) {
+        if chance(rng, 0.25) {
             augment::noise(pixels, rng.random_range(0.0..8.0), rng);
         }
         if chance(rng, 0.2) {

@@ -1,13 +1,13 @@
-//! One look of the network at a part of a picture.
+//! One pass of the network over a part of a picture.
 
 use super::{Detection, odds};
 use crate::analysis::crop::{Cropper, Picture, Rect};
 use crate::model::{Detector, HeadAnswer, Result};
 
 /// Brings parts of pictures before the network and reads what its heads say. Keeps its buffers.
-pub struct Look {
+pub struct Pass {
     pub detector: Detector,
-    /// What was looked at last, in pixels of its picture.
+    /// What it ran over last, in pixels of its picture.
     part: Rect,
     view: View,
     cropper: Cropper,
@@ -25,7 +25,7 @@ struct View {
     padded: [usize; 2],
 }
 
-impl Look {
+impl Pass {
     pub fn new(detector: Detector) -> Self {
         Self {
             detector,
@@ -37,33 +37,11 @@ impl Look {
         }
     }
 
-    /// Looks at the whole picture, its longer side brought to `side` pixels.
+    /// Runs over `part`, brought to `width` × `height`.
     ///
     /// # Errors
     /// Where there is no memory for pictures of this shape.
-    pub fn whole(&mut self, picture: &Picture, side: usize) -> Result<()> {
-        let (width, height) = (picture.width as f32 * picture.pixel_aspect, picture.height as f32);
-        let scale = side as f32 / width.max(height);
-        let [width, height] =
-            [width, height].map(|length| ((length * scale).round() as usize).clamp(1, side));
-        self.at(picture, picture.bounds(), [width, height])
-    }
-
-    /// Looks at what another look saw, its longer side brought to `side` pixels.
-    ///
-    /// # Errors
-    /// Where there is no memory for pictures of this shape.
-    pub fn back_from(&mut self, other: &Self, side: usize) -> Result<()> {
-        self.whole(&Picture::grey(other.view.width, other.view.height, &other.small), side)?;
-        self.part = other.part;
-        Ok(())
-    }
-
-    /// Looks at `part` brought to `width` × `height`.
-    ///
-    /// # Errors
-    /// Where there is no memory for pictures of this shape.
-    pub fn at(&mut self, picture: &Picture, part: Rect, [width, height]: [usize; 2]) -> Result<()> {
+    pub fn run(&mut self, picture: &Picture, part: Rect, [width, height]: [usize; 2]) -> Result<()> {
         let multiple = self.detector.multiple();
         let view = View { width, height, padded: [height, width].map(|len| len.next_multiple_of(multiple)) };
         if view != self.view {
@@ -78,7 +56,7 @@ impl Look {
         self.detector.run(&self.padded, view.padded)
     }
 
-    /// Adds what was seen last and scores at least `least` to `seen`, in pixels of the picture.
+    /// Adds what was seen there and scores at least `least` to `seen`, in pixels of the picture.
     pub fn faces(&self, least: f32, seen: &mut Vec<Detection>) {
         let Self { part, view, .. } = self;
         let scale = [part.width / view.width as f32, part.height / view.height as f32];
