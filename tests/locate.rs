@@ -50,7 +50,9 @@ fn spots() -> FaceWeights {
         ("1.weight".into(), tensor(&weight, &[FACE_VALUES, 1, 1, 1])),
         ("1.bias".into(), tensor(&bias, &[FACE_VALUES])),
     ]);
-    FaceWeights { metadata: FaceMetadata::new(architecture), tensors }
+    // Pictures are seen with 120 rows where nobody asks for more.
+    let metadata = FaceMetadata { smallest: 12.0, ..FaceMetadata::new(architecture) };
+    FaceWeights { metadata, tensors }
 }
 
 /// A black picture with a white rectangle.
@@ -145,9 +147,9 @@ fn boxes_are_in_pixels_of_the_picture() {
         (160, 120, 1.0, [1.0, 1.0]),
         (80, 60, 1.0, [0.5, 0.5]),
         (640, 480, 1.0, [4.0, 4.0]),
-        (360, 960, 1.0, [6.0, 6.0]),
+        (360, 960, 1.0, [8.0, 8.0]),
         (320, 480, 2.0, [2.0, 4.0]),
-        (1440, 270, 0.5, [9.0, 4.5]),
+        (1440, 270, 0.5, [4.5, 2.25]),
     ] {
         // The network's pixels 40 to 44 across and 32 to 36 down are the middle of a place.
         let spot = Rect { x: 40.0 * across, y: 32.0 * down, width: 4.0 * across, height: 4.0 * down };
@@ -266,94 +268,76 @@ fn bright(side: f32, aside: f32) -> FaceWeights {
     weights
 }
 
-/// The highest score of one look at the whole of a picture of 640×480 pixels.
-fn from_afar(weights: &FaceWeights, picture: &Picture) -> f32 {
-    let mut small = vec![0; 160 * 120];
-    Cropper::new(160, 120).crop_grey(picture, picture.bounds(), &mut small);
-    let mut detector = Detector::new(weights, Isa::best()).unwrap();
-    detector.run(&small, [120, 160]).unwrap();
-    let head = detector.answers().next().unwrap();
-    let logit = head.values[..head.rows * head.columns].iter().fold(f32::MIN, |most, &value| most.max(value));
-    1.0 / (1.0 + (-logit).exp())
+/// Grey for who looks at it from afar, black for who sees every second pixel of each row.
+fn stripes(width: usize, height: usize, rect: Rect) -> Vec<u8> {
+    let mut data = white(width, height, rect);
+    data.chunks_exact_mut(3).step_by(2).for_each(|pixel| pixel.fill(0));
+    data
 }
 
 #[test]
-fn doubtful_faces_get_a_second_look() {
-    let spot = |side: f32, value: u8| {
-        // In the middle of a place of the head.
-        let rect = Rect { x: 328.0 - side / 2.0, y: 248.0 - side / 2.0, width: side, height: side };
-        white(640, 480, rect).iter().map(|&byte| byte.min(value)).collect::<Vec<u8>>()
-    };
-    let scores = |weights: &FaceWeights, data: &[u8], threshold: f32| {
-        let picture = Picture::rgb(640, 480, data);
-        let doubt = from_afar(weights, &picture);
-        assert!((0.4..0.85).contains(&doubt), "{doubt}");
-        let mut found = Vec::new();
-        let mut locator = Locator::new(weights).unwrap();
-        locator.set_threshold(threshold);
-        locator.locate(&picture, &mut found).unwrap();
-        (doubt, found.first().map(|face| face.score))
-    };
-    // White, but so small that it seems grey from afar.
-    let (doubt, score) = scores(&bright(24.0, 0.0), &spot(6.0, 255), 0.75);
-    assert!(doubt < 0.75 && score > Some(0.75), "{doubt} {score:?}");
-    // Grey from near, too.
-    let (doubt, score) = scores(&bright(24.0, 0.0), &spot(60.0, 140), 0.1);
-    assert!((score.unwrap() - doubt).abs() < 1e-3, "{doubt} {score:?}");
-    // Not to be seen where the face would be.
-    let (doubt, score) = scores(&bright(24.0, 60.0), &spot(60.0, 140), 0.3);
-    assert!(doubt > 0.5 && score.is_none(), "{doubt} {score:?}");
-}
-
-#[test]
-fn what_fills_the_picture_is_looked_at_from_farther_away() {
-    // The same grey everywhere makes a face 0.6 likely.
-    let score = |side: f32, width: usize, height: usize| {
-        let data = vec![140; 3 * width * height];
-        locate(&bright(side, 0.0), &Picture::rgb(width, height, &data)).first().map(|face| face.score)
-    };
-    for (width, height) in [(320, 320), (64, 64), (240, 320)] {
-        // In the 96 pixels of the shorter side; in the first look it is half of it.
-        assert!(score(80.0, width, height) > Some(0.75), "{width}×{height}");
-        assert_eq!(score(60.0, width, height), None, "{width}×{height}");
-    }
-    // In the 90 pixels of the only look.
-    assert!(score(80.0, 320, 180) > Some(0.75));
-    assert_eq!(score(60.0, 320, 180), None);
-}
-
-#[test]
-fn what_fills_a_small_picture_that_is_no_frame_is_more_likely_a_face() {
-    // The same grey everywhere makes a face 0.35 likely.
-    let found = |&(width, height, pixel_aspect): &(usize, usize, f32)| {
-        let data = vec![108; 3 * width * height];
-        let picture = Picture { pixel_aspect, ..Picture::rgb(width, height, &data) };
-        !locate(&bright(80.0, 0.0), &picture).is_empty()
-    };
-    let small = [(64, 64, 1.0), (128, 128, 1.0), (90, 120, 1.0), (120, 64, 0.5)];
-    assert!(small.iter().all(found));
-    let others = [(130, 130, 1.0), (320, 320, 1.0), (72, 64, 1.0), (128, 96, 1.0), (64, 64, 1.1)];
-    assert!(!others.iter().any(found));
-}
-
-#[test]
-fn what_may_be_a_face_is_not_hidden_by_something_larger_that_is_none_either() {
-    // A grey spot makes a face 0.35 likely: in the first look half as large as the picture, in the one from farther
-    // away so large that it fills it, where its odds are raised to 0.57.
-    let mut data = white(320, 320, Rect { x: 130.0, y: 130.0, width: 60.0, height: 60.0 });
-    data.iter_mut().for_each(|byte| *byte = (*byte).min(108));
-    let mut locator = Locator::new(&bright(80.0, 0.0)).unwrap();
+fn large_faces_are_looked_for_in_a_smaller_picture() {
+    let mut weights = bright(24.0, 0.0);
+    weights.metadata.threshold = 0.3;
+    let rect = Rect { x: 120.0, y: 96.0, width: 12.0, height: 12.0 };
+    let data = stripes(800, 600, rect);
+    let picture = Picture::rgb(800, 600, &data);
+    let mut locator = Locator::new(&weights).unwrap();
     let mut found = Vec::new();
-    locator.locate_from(&Picture::rgb(320, 320, &data), 0.3, &mut found).unwrap();
-    let kept = |face: &Detection| (face.rect.width - 160.0).abs() < 1.0 && (face.score - 0.35).abs() < 0.02;
-    assert!(found.iter().any(kept), "{found:?}");
+    // The network sees 600 rows, and 200.
+    locator.set_least_height(12.0 / 600.0);
+    locator.locate(&picture, &mut found).unwrap();
+    let [face] = &found[..] else { panic!("{found:?}") };
+    let Rect { x, y, width, height } = face.rect;
+    assert_close(&[x, y, width, height], &[90.0, 66.0, 72.0, 72.0], 1.0);
+    // The upper part is seen in its own size, and no smaller.
+    let part = Picture::rgb(800, 240, &data[..3 * 800 * 240]);
+    locator.set_least_height(12.0 / 240.0);
+    locator.locate(&part, &mut found).unwrap();
+    assert_eq!(found, []);
 }
 
 #[test]
-fn what_looks_like_a_face_at_one_size_alone_is_none() {
-    // The same grey everywhere makes a face 0.62 likely, in each look elsewhere.
-    let data = vec![143; 3 * 320 * 240];
-    assert_eq!(locate(&bright(24.0, 0.0), &Picture::rgb(320, 240, &data)), []);
+fn the_smallest_face_that_is_asked_for_says_how_large_the_picture_is_seen() {
+    let weights = spots();
+    // Faces 30 pixels high, of 480.
+    let data = white(640, 480, Rect { x: 48.0, y: 48.0, width: 6.0, height: 6.0 });
+    let picture = Picture::rgb(640, 480, &data);
+    let mut locator = Locator::new(&weights).unwrap();
+    let mut count = |least: f32| {
+        let mut found = Vec::new();
+        locator.set_least_height(least);
+        locator.locate(&picture, &mut found).unwrap();
+        found.len()
+    };
+    assert_eq!([0.1, 0.05, 0.0375, 0.1].map(&mut count), [0, 0, 1, 0]);
+    // However small, nothing takes more than pictures of 1080p do.
+    assert_eq!(count(0.0), count(0.01));
+}
+
+#[test]
+fn near_looks_find_the_faces_that_are_expected_and_no_others() {
+    let weights = spots();
+    let mut data = white(640, 480, Rect { x: 160.0, y: 128.0, width: 16.0, height: 16.0 });
+    let other = white(640, 480, Rect { x: 400.0, y: 320.0, width: 16.0, height: 16.0 });
+    data.iter_mut().zip(other).for_each(|(byte, other)| *byte |= other);
+    let picture = Picture::rgb(640, 480, &data);
+    let mut locator = Locator::new(&weights).unwrap();
+    let mut found = Vec::new();
+    locator.locate(&picture, &mut found).unwrap();
+    assert_eq!(found.len(), 2);
+    let face = |x: f32, y: f32| Rect { x: x - 24.0, y: y - 40.0, width: 48.0, height: 80.0 };
+    // It has moved by ten pixels. What the network says at another scale is elsewhere by some.
+    let moved = face(178.0, 142.0);
+    assert!(locator.locate_near(&picture, &[moved], 0.3, &mut found).unwrap());
+    assert!(!found.is_empty() && found.iter().all(|found| found.rect.overlap(moved) > 0.25), "{found:?}");
+    // There is none any more.
+    assert!(locator.locate_near(&picture, &[face(500.0, 100.0)], 0.3, &mut found).unwrap());
+    assert_eq!(found, []);
+    // Many together cost less at once.
+    let crowd: Vec<Rect> =
+        (0..12).map(|index| face(50.0 * index as f32, 60.0 + 25.0 * index as f32)).collect();
+    assert!(!locator.locate_near(&picture, &crowd, 0.3, &mut found).unwrap());
 }
 
 #[cfg(feature = "train")]

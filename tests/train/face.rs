@@ -178,6 +178,97 @@ fn faces_lie_where_a_scene_says() {
     assert!(least < 18.0 && most > 110.0, "{least} {most}");
 }
 
+/// The tallies and alarms of what `eval` measures.
+fn measured(folder: &Path, arguments: &str) -> (Vec<serde_json::Value>, Vec<serde_json::Value>) {
+    let output = run(folder, &format!("{arguments} --json results.json"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("results.json")).unwrap()).unwrap();
+    let list = |name: &str| results["results"][name].as_array().unwrap().clone();
+    (list("tallies"), list("alarms"))
+}
+
+/// Faces of a group, and those found.
+fn count(tallies: &[serde_json::Value], group: &str) -> (u64, u64) {
+    let tally = tallies.iter().find(|tally| tally["group"] == group);
+    tally.map_or((0, 0), |tally| (tally["faces"].as_u64().unwrap(), tally["found"].as_u64().unwrap()))
+}
+
+#[test]
+fn what_is_known_of_a_table_s_part_is_measured_beside_what_others_found() {
+    let folder = folder();
+    let parts: String = (0..12)
+        .map(|index| format!("{index:02}.png,{}\n", if index < 6 { "train" } else { "validation" }))
+        .collect();
+    put(folder.path(), "parts.csv", format!("file,part\n{parts}"));
+    put(folder.path(), "ignored.csv", "file,x,y,w,h\n06.png,0,0,5,5\n");
+    // All six but one that is elsewhere and one that a table doesn't have.
+    let rows: String = (6..11)
+        .map(|index| format!("{index:02}.png,{},16,40,64,0.9\n", if index == 7 { 65 } else { 22 }))
+        .collect();
+    put(folder.path(), "peer.csv", format!("file,x,y,w,h,score\n{rows}"));
+    let weights = Architecture::face(160, [4; 4]);
+    let tensors = gstsmile::model::initial_tensors(&weights, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+    let metadata = FaceMetadata { threshold: 1.0, ..FaceMetadata::new(weights) };
+    FaceWeights { metadata, tensors }.write(&folder.path().join("m.safetensors")).unwrap();
+    let eval = "eval --model m.safetensors --data faces --boxes boxes.csv --ignore-boxes ignored.csv --parts parts.csv \
+                --split validation --peer other=peer.csv";
+    let (found, _) = measured(folder.path(), eval);
+    assert_eq!(count(&found, "from 10 % on"), (6, 0));
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("results.json")).unwrap()).unwrap();
+    let [name, peer] = &results["peers"][0].as_array().unwrap()[..] else { panic!("{results}") };
+    assert_eq!((name, count(peer["tallies"].as_array().unwrap(), "from 10 % on")), (&"other".into(), (6, 4)));
+    assert_eq!(peer["alarms"][0]["boxes"], 1);
+    let table = String::from_utf8(run(folder.path(), eval).stdout).unwrap();
+    assert!(table.contains("66.7 %") && table.contains("average precision"), "{table}");
+    for (arguments, message) in [
+        ("--split test", "no picture belongs to this part"),
+        ("--peer peer.csv", "NAME=FILE.csv"),
+        ("--peer o=peer.csv --turn 30", "leave --turn out"),
+        ("--json peer.csv --peer o=peer.csv", "--peer"),
+    ] {
+        let output = run(
+            folder.path(),
+            &format!(
+                "eval --model m.safetensors --data faces --boxes boxes.csv --parts parts.csv {arguments}"
+            ),
+        );
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && log.contains(message), "{arguments}: {log}");
+    }
+}
+
+#[test]
+fn training_goes_on_from_weights() {
+    let folder = folder();
+    let options =
+        "--preset face --data faces --boxes boxes.csv --no-face things --device cpu --batch 4 --epochs 1";
+    let train = |rest: &str| run(folder.path(), &format!("{options} {rest}"));
+    assert!(train("--filters 4 --out a.safetensors").status.success());
+    assert!(
+        train("--filters 4 --init a.safetensors --learning-rate 1e-9 --out b.safetensors")
+            .status
+            .success()
+    );
+    let [first, second] =
+        ["a", "b"].map(|name| FaceWeights::read(&folder.path().join(format!("{name}.safetensors"))).unwrap());
+    let values = |weights: &FaceWeights| {
+        weights.tensors["0.conv.weight"].flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let pairs = values(&first).into_iter().zip(values(&second));
+    assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
+    assert_eq!(second.metadata.training["init"]["command"], first.metadata.training["command"]);
+    for (rest, message) in [
+        ("--filters 8 --init a.safetensors", "is not the one of --preset face"),
+        ("--init a.safetensors --init b.safetensors", "--init given twice is not for --preset face"),
+    ] {
+        let output = train(&format!("{rest} --out c.safetensors"));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && log.contains(message), "{rest}: {log}");
+    }
+}
+
 #[test]
 fn the_program_trains_and_says_what_on() {
     let folder = folder();
@@ -199,24 +290,14 @@ fn the_program_trains_and_says_what_on() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let measure = "eval --model a.safetensors --data faces --boxes boxes.csv --no-face things";
-    let output =
-        run(folder.path(), &format!("{measure} --split validation --json results.json --frames frames"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let results: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.path().join("results.json")).unwrap()).unwrap();
-    let results = results["results"].as_array().unwrap();
-    let count = |group: &str, what: &str| {
-        results.iter().find(|tally| tally["group"] == group).map_or(0, |tally| tally[what].as_u64().unwrap())
-    };
     // Of ten faces and four things a fifth is kept for tests, and of the rest three in ten.
-    let groups = ["portraits", "height 12 %", "height 100 %", "no face", "quarters of these"];
-    assert_eq!(groups.map(|group| count(group, "pictures")), [2, 2, 2, 1, 4]);
-    assert_eq!(groups.map(|group| count(group, "faces")), [2, 2, 2, 0, 0]);
-    let truth = fs::read_to_string(folder.path().join("frames/truth.csv")).unwrap();
-    assert_eq!(truth.lines().count(), 1 + 2 * 9 + 5, "{truth}");
-    for line in truth.lines().skip(1) {
-        image::open(folder.path().join("frames").join(line.split(',').next().unwrap())).unwrap();
-    }
+    let (found, alarms) = measured(folder.path(), &format!("{measure} --split validation"));
+    assert_eq!(count(&found, "height 50 % and more"), (2, 0));
+    assert_eq!(count(&found, "tilt 0 to 15°"), (2, 0));
+    assert_eq!(alarms.len(), 3);
+    // Turned by more than the eyes' line is bent.
+    let (found, alarms) = measured(folder.path(), &format!("{measure} --split validation --turn -60"));
+    assert_eq!((count(&found, "tilt 45° and more"), alarms.len()), ((2, 0), 3));
     put(folder.path(), "more/files/00.png", encoded(&face(0, true), ImageFormat::Png));
     let other = measure.replace("--data faces", "--data more");
     let output = run(folder.path(), &format!("{other} --split test"));

@@ -37,7 +37,8 @@ fn locator() -> FaceWeights {
         ("1.weight".into(), tensor(&weight, &[FACE_VALUES, 1, 1, 1])),
         ("1.bias".into(), tensor(&bias, &[FACE_VALUES])),
     ]);
-    FaceWeights { metadata: FaceMetadata::new(architecture), tensors }
+    // Pictures are seen in their own size.
+    FaceWeights { metadata: FaceMetadata { smallest: 8.0, ..FaceMetadata::new(architecture) }, tensors }
 }
 
 /// A network whose answer is its bias.

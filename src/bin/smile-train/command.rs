@@ -4,21 +4,6 @@ use std::path::Path;
 
 use gstsmile::train::last_component;
 
-/// Options whose value is a path.
-const PATHS: [&str; 11] = [
-    "--boxes",
-    "--data",
-    "--extra",
-    "--extra-no-face",
-    "--face-model",
-    "--init",
-    "--no-face",
-    "--out",
-    "--report",
-    "--soft-labels",
-    "--unlabelled",
-];
-
 /// This program's command as [`as_recorded`] writes it.
 pub fn recorded() -> String {
     as_recorded(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()))
@@ -29,20 +14,19 @@ pub fn recorded() -> String {
 /// `--resume` and `--only-fold` are left out: they don't change what is learnt.
 fn as_recorded(arguments: impl IntoIterator<Item = String>) -> String {
     let mut words = vec!["smile-train".to_string()];
-    let mut path_follows = false;
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let word = match argument.split_once('=') {
-            _ if path_follows => without_machine(&argument),
-            Some((option, path)) if PATHS.contains(&option) => format!("{option}={}", without_machine(path)),
             _ if argument == "--resume" || argument.starts_with("--only-fold=") => continue,
             _ if argument == "--only-fold" => {
                 arguments.next();
                 continue;
             }
-            _ => argument.clone(),
+            Some((option, value)) if option.starts_with("--") => {
+                format!("{option}={}", without_machine(value))
+            }
+            _ => without_machine(&argument),
         };
-        path_follows = !path_follows && PATHS.contains(&argument.as_str());
         words.push(quoted(&word));
     }
     words.join(" ")
@@ -72,8 +56,8 @@ mod tests {
     #[test]
     fn relative_paths_stay_and_absolute_ones_lose_their_folders() {
         assert_eq!(
-            recorded("--data ../shared/genki4k --out=/home/me/a.safetensors --report /tmp/r --seed 2"),
-            "smile-train --data ../shared/genki4k --out=a.safetensors --report r --seed 2"
+            recorded("--data ../shared/genki4k --out=/home/me/a.safetensors --parts /tmp/p.csv --seed 2"),
+            "smile-train --data ../shared/genki4k --out=a.safetensors --parts p.csv --seed 2"
         );
     }
 
