@@ -282,17 +282,18 @@ fn large_faces_are_looked_for_in_a_smaller_picture() {
     let rect = Rect { x: 120.0, y: 96.0, width: 12.0, height: 12.0 };
     let data = stripes(800, 600, rect);
     let picture = Picture::rgb(800, 600, &data);
-    let mut locator = Locator::new(&weights).unwrap();
     let mut found = Vec::new();
     // The network sees 600 rows, and 200.
-    locator.set_least_height(12.0 / 600.0);
+    weights.metadata.smallest = 24.0;
+    let mut locator = Locator::new(&weights).unwrap();
+    locator.set_least_height(24.0 / 600.0);
     locator.locate(&picture, &mut found).unwrap();
     let [face] = &found[..] else { panic!("{found:?}") };
     let Rect { x, y, width, height } = face.rect;
     assert_close(&[x, y, width, height], &[90.0, 66.0, 72.0, 72.0], 1.0);
     // The upper part is seen in its own size, and no smaller.
     let part = Picture::rgb(800, 240, &data[..3 * 800 * 240]);
-    locator.set_least_height(12.0 / 240.0);
+    locator.set_least_height(24.0 / 240.0);
     locator.locate(&part, &mut found).unwrap();
     assert_eq!(found, []);
 }
@@ -311,8 +312,18 @@ fn the_smallest_face_that_is_asked_for_says_how_large_the_picture_is_seen() {
         found.len()
     };
     assert_eq!([0.1, 0.05, 0.0375, 0.1].map(&mut count), [0, 0, 1, 0]);
-    // However small, nothing takes more than pictures of 1080p do.
-    assert_eq!(count(0.0), count(0.01));
+    // Smaller ones aren't looked for, whatever is asked.
+    let data = white(640, 480, Rect { x: 48.0, y: 48.0, width: 3.0, height: 3.0 });
+    let picture = Picture::rgb(640, 480, &data);
+    let mut found = Vec::new();
+    for (least, rows) in [(0.0, 400), (0.03, 400), (1.0, 12)] {
+        locator.set_least_height(least);
+        locator.locate(&picture, &mut found).unwrap();
+        assert!(
+            found.iter().all(|face| (face.rect.height - 20.0 * 480.0 / rows as f32).abs() < 1.0),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]

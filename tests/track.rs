@@ -149,6 +149,39 @@ fn faces_that_cross_keep_their_identities_though_one_hides_the_other() {
 }
 
 #[test]
+fn thirty_faces_that_cross_keep_their_identities() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let mut stream = Stream::new(FPS);
+    let (mut first, mut wrong, mut seen) = (Vec::new(), 0, 0);
+    for frame in 0..200 {
+        let way = 6.0 * frame as f32;
+        // In each row one to the right, and behind it one to the left.
+        let places = (0..15).flat_map(|row| {
+            let (y, start) = (40.0 + 70.0 * row as f32, 20.0 * (row % 4) as f32);
+            [square(start + way, y, 60.0), square(1300.0 - start - way, y + 6.0, 54.0)]
+        });
+        let places: Vec<Rect> = places.collect();
+        let mut boxes = Vec::new();
+        for (index, &rect) in places.iter().enumerate() {
+            let hidden = index % 2 == 1 && (rect.x - places[index - 1].x).abs() < 36.0;
+            if frame == 0 || !hidden && rng.random_range(0..30) > 0 {
+                boxes.push((index, shaken(rect, 0.04, &mut rng)));
+            }
+        }
+        stream.see(&boxes.iter().map(|(_, rect)| *rect).collect::<Vec<_>>());
+        let ids = stream.ids_of_sightings();
+        assert_eq!(ids.len(), boxes.len());
+        if frame == 0 {
+            first = ids;
+            continue;
+        }
+        seen += boxes.len();
+        wrong += boxes.iter().zip(ids).filter(|((index, _), id)| first[*index] != *id).count();
+    }
+    assert!(wrong == 0, "{wrong} of {seen} sightings under another number");
+}
+
+#[test]
 fn a_face_that_is_missed_coasts_then_waits_then_is_forgotten() {
     let still = square(200.0, 200.0, 80.0);
     for (missed, reported, id) in [(1, true, 1), (6, true, 1), (7, false, 1), (14, false, 1), (16, false, 2)]

@@ -18,7 +18,7 @@ use super::input;
 /// pictures are kept in holds a fifth.
 pub(super) const MOST_FILES: usize = 2_000_000;
 /// Bytes of what stands before a member of an archive, such as its name and attributes.
-const MOST_EXTENSION: u64 = 1 << 20;
+const MOST_EXTENSION: u64 = 1 << 17;
 /// Bytes of a member's name: what systems end paths at. All beginnings of a name are kept, for the folders in it.
 const MOST_NAME: usize = 4096;
 /// What a compressed archive may unpack to, whatever its own size. Pictures hardly become smaller by packing.
@@ -219,6 +219,15 @@ fn refuse_long_names(mut file: &File) -> io::Result<()> {
             || kind.is_pax_global_extensions();
         if is_name && entry.size() > MOST_EXTENSION {
             return Err(io::Error::other(format!("a name in it has {} bytes", entry.size())));
+        }
+        // Sizes that replace those of headers would lead who heeds them elsewhere than here. Only members of 8 GB
+        // and more need them.
+        if kind.is_pax_local_extensions() || kind.is_pax_global_extensions() {
+            let mut text = Vec::new();
+            entry.take(MOST_EXTENSION).read_to_end(&mut text)?;
+            if tar::PaxExtensions::new(&text).flatten().any(|record| record.key_bytes() == b"size") {
+                return Err(io::Error::other("a member's size stands in an extension, which isn't read"));
+            }
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::archive::MOST_FILES;
 use super::classes::{Class, Classes};
 use super::error::{Error, Result};
 use super::input;
@@ -189,7 +190,16 @@ fn lines(source: &Source, name: &str) -> Result<Vec<String>> {
         reason: format!("it labels the pictures, but cannot be read: {error}"),
     })?;
     let text = String::from_utf8_lossy(input::text(&bytes));
-    Ok(text.trim_end().lines().map(|line| line.trim().to_string()).collect())
+    let mut lines = text.trim_end().lines().map(|line| line.trim().to_string());
+    let most: Vec<String> = lines.by_ref().take(MOST_FILES).collect();
+    match lines.next() {
+        None => Ok(most),
+        Some(_) => Err(Error::Label {
+            data: source.path().into(),
+            file: name.into(),
+            reason: format!("it has more than {MOST_FILES} lines"),
+        }),
+    }
 }
 
 /// Line N of `file` belongs to name N.

@@ -24,6 +24,8 @@ pub struct Pictures {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Located {
     pub name: String,
+    /// The path that it comes from, counted from 0: several may have a picture of this name.
+    pub source: usize,
     pub faces: Vec<Detection>,
 }
 
@@ -93,7 +95,7 @@ impl Pictures {
                 });
                 done();
                 match faces {
-                    Ok(faces) => Ok(Located { name: name.clone(), faces }),
+                    Ok(faces) => Ok(Located { name: name.clone(), source: *source, faces }),
                     Err(reason) => Err(Skipped { name: name.clone(), reason }),
                 }
             })
@@ -110,8 +112,7 @@ impl Pictures {
 
     /// Decodes the picture in which these faces were found, if it is still there.
     pub fn picture(&self, located: &Located) -> Option<RgbImage> {
-        let (source, name) = self.names.iter().find(|(_, name)| *name == located.name)?;
-        dataset::read(&self.sources[*source], name).ok()
+        dataset::read(self.sources.get(located.source)?, &located.name).ok()
     }
 }
 
@@ -128,7 +129,7 @@ pub fn table(located: &[Located]) -> Vec<u8> {
     let mut table = csv::Writer::from_writer(Vec::new());
     let mut row = |fields: [String; 6]| table.write_record(fields).expect("memory can be written to");
     row(["file", "x", "y", "w", "h", "score"].map(String::from));
-    for Located { name, faces } in located {
+    for Located { name, faces, .. } in located {
         if faces.is_empty() {
             row([name, "", "", "", "", ""].map(String::from));
         }

@@ -11,6 +11,7 @@ mod decode;
 mod error;
 mod evaluation;
 mod face;
+mod fingerprint;
 mod fit;
 mod input;
 mod layout;
@@ -38,6 +39,7 @@ pub use face::{
     Alarms, Face, FaceData, FaceFiles, FaceRecord, Faces, Found, FoundBoxes, Picture, Plane, Recall, Scene,
     TablePart, Tally, View as FaceView, measure,
 };
+pub use fingerprint::Fingerprint;
 pub use fit::{Checkpoint, EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;
 pub use locate::{Located, Pictures, table as faces_table};

@@ -17,6 +17,7 @@ pub fn check_file(path: &Path) -> Result<()> {
     if path.is_dir() || path.file_name().is_none() {
         return Err(failed(io::Error::other("it is a folder; give the name of a file")));
     }
+    check_name(path)?;
     // To open a pipe would wait for its reader.
     if is_stream(path) {
         return Ok(());
@@ -39,7 +40,18 @@ pub fn check_weights(path: &Path) -> Result<()> {
             path: path.into(),
             source: io::Error::other("it is no plain file, beside which a checkpoint could lie"),
         }),
-        false => check_file(path),
+        false => check_file(path).and_then(|()| check_name(&beside(path, ".teacher-16.checkpoint"))),
+    }
+}
+
+/// Longer names than a file system has show only when the file is made, after all the work.
+fn check_name(path: &Path) -> Result<()> {
+    // What is written stands under such a name first.
+    match fs::symlink_metadata(beside(path, ".1234567890.partial")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Write { path: path.into(), source: error })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -48,6 +60,10 @@ pub fn check_weights(path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Write`] where neither it nor what would hold it can be written to.
 pub fn check_folder(path: &Path) -> Result<()> {
+    if path.exists() && !path.is_dir() {
+        let source = io::Error::other("it is a file; give the name of a folder");
+        return Err(Error::Write { path: path.into(), source });
+    }
     let there = path.ancestors().find(|folder| folder.exists());
     let there = there.unwrap_or(Path::new("."));
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::dataset::{Sample, last_component};
 use super::error::{Error, Result};
+use super::fingerprint::Fingerprint;
 use super::input;
 
 /// Probabilities of smiling by the names of pictures.
@@ -42,19 +43,13 @@ impl SoftLabels {
             }
             probabilities.insert(file, probability);
         }
-        Ok(Self { name: last_component(path), fingerprint: fingerprint(&bytes), probabilities })
+        Ok(Self { name: last_component(path), fingerprint: Fingerprint::of(&bytes), probabilities })
     }
 
     /// `None` where the table doesn't name the picture.
     pub fn of(&self, sample: &Sample) -> Option<f32> {
         self.probabilities.get(&sample.name).copied()
     }
-}
-
-/// FNV-1a of 64 bits (Fowler, Noll and Vo), in hexadecimal digits.
-fn fingerprint(bytes: &[u8]) -> String {
-    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
 #[cfg(test)]
@@ -88,16 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_what_others_compute() {
-        assert_eq!(fingerprint(b""), "cbf29ce484222325");
-        assert_eq!(fingerprint(b"a"), "af63dc4c8601ec8c");
-    }
-
-    #[test]
     fn the_built_in_weights_learnt_from_the_table_beside_them() {
         let table = include_str!("../../models/soft/soft.csv").replace("\r\n", "\n");
         let facts = &SmileWeights::embedded().unwrap().metadata.training["soft_labels"];
-        assert_eq!(facts["fingerprint"], fingerprint(table.as_bytes()));
+        assert_eq!(facts["fingerprint"], Fingerprint::of(table.as_bytes()));
     }
 
     #[test]

@@ -29,6 +29,40 @@ fn a_name_of_three_gigabytes_is_not_read() {
 }
 
 #[test]
+fn a_size_in_an_extension_hides_no_name() {
+    let folder = tempdir().unwrap();
+    let header = |kind: tar::EntryType, name: &str, size: u64| {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).unwrap();
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_cksum();
+        header
+    };
+    // Who goes by headers leaps over the rest; who heeds the extension reads a name there.
+    let record = b"9 size=0\n";
+    let mut bytes = header(tar::EntryType::XHeader, "x", record.len() as u64).as_bytes().to_vec();
+    bytes.extend_from_slice(record);
+    bytes.resize(1024, 0);
+    bytes.extend_from_slice(header(tar::EntryType::Regular, "a.jpg", 4 << 30).as_bytes());
+    bytes.extend_from_slice(header(tar::EntryType::GNULongName, "long", 3 << 30).as_bytes());
+    let mut archive = File::create(folder.path().join("a.tar")).unwrap();
+    archive.write_all(&bytes).unwrap();
+    archive.set_len((4 << 30) + 8192).unwrap();
+    locate(folder.path(), "a.tar").ends(2, &["a.tar", "a member's size stands in an extension"]);
+}
+
+#[test]
+fn labels_without_end_are_not_all_kept() {
+    let folder = tempdir().unwrap();
+    put(folder.path(), "genki/files/file0001.jpg", jpeg(1, true));
+    let lines = [b"\n1".repeat(3_000_000), b"1".to_vec()].concat();
+    put(folder.path(), "genki/labels.txt", lines);
+    let outcome = run(folder.path(), "--data genki --epochs 1 --out m.safetensors --threads 2");
+    outcome.ends(2, &["labels.txt", "more than 2000000 lines"]);
+}
+
+#[test]
 fn a_name_of_many_folders_takes_no_memory() {
     let folder = tempdir().unwrap();
     let name = format!("{}x.jpg", "a/".repeat(400_000));
@@ -37,7 +71,7 @@ fn a_name_of_many_folders_takes_no_memory() {
     header.set_size(1);
     archive.append_data(&mut header, &name, &b"x"[..]).unwrap();
     archive.finish().unwrap();
-    locate(folder.path(), "deep.tar").ends(2, &["deep.tar", "a name in it has 800005 bytes"]);
+    locate(folder.path(), "deep.tar").ends(2, &["deep.tar", "a name in it has 800006 bytes"]);
 }
 
 #[test]

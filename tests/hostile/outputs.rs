@@ -146,6 +146,43 @@ fn an_output_that_is_an_input_is_refused_and_stays() {
 }
 
 #[test]
+fn what_a_run_would_remove_is_only_its_own() {
+    let folder = tempdir().unwrap();
+    let place = folder.path();
+    put_classes(&place.join("faces"), 6);
+    for (ending, options) in [(".checkpoint", ""), (".teacher-1", "--teachers 1")] {
+        let name = format!("m.safetensors{ending}");
+        put(place, &name, "my notes");
+        let outcome = run(place, &format!("--data faces {TRAIN} {options} --out m.safetensors"));
+        outcome.ends(2, &[&name, "move it away"]);
+        assert_eq!(fs::read(place.join(&name)).unwrap(), b"my notes");
+        fs::remove_file(place.join(&name)).unwrap();
+    }
+    // Results stay until others have come in their place.
+    put(place, "folds/results.json", "measured");
+    let validate = format!("cross-validate --data faces {TRAIN} --folds 2 --out folds");
+    put(place, "folds/fold-1.safetensors.checkpoint", "my notes");
+    run(place, &validate).ends(2, &["move it away"]);
+    assert_eq!(fs::read(place.join("folds/results.json")).unwrap(), b"measured");
+    fs::remove_file(place.join("folds/fold-1.safetensors.checkpoint")).unwrap();
+    run(place, &validate).ends(0, &[]);
+    assert_ne!(fs::read(place.join("folds/results.json")).unwrap(), b"measured");
+}
+
+#[test]
+fn names_that_can_not_be_are_refused_before_the_work() {
+    let folder = tempdir().unwrap();
+    let place = folder.path();
+    put_classes(&place.join("faces"), 6);
+    put(place, "report", "a file");
+    let long = "n".repeat(250);
+    run(place, &format!("--data faces {TRAIN} --out {long}")).ends(1, &["too long"]);
+    run(place, &format!("locate --data faces --csv {long}")).ends(1, &["too long"]);
+    run(place, &format!("--data faces {TRAIN} --out m --report report")).ends(1, &["it is a file"]);
+    assert_eq!(names(place), ["faces", "report"]);
+}
+
+#[test]
 fn writing_beside_what_is_read_is_fine() {
     let folder = tempdir().unwrap();
     let place = folder.path();

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::{TempDir, tempdir};
 
 use crate::bounded::{command, finish, run, until, wait};
-use crate::generated::{names, put_classes};
+use crate::generated::{jpeg, names, put_classes};
 
 const TRAIN: &str = "--data faces --preset paper-default --filters 4 --dense 8 --batch 8 --learning-rate 0.005 \
     --device cpu --threads 2 --out smile.safetensors";
@@ -51,6 +51,25 @@ fn two_runs_never_share_a_checkpoint() {
     signal(&again, "-INT");
     assert_eq!(wait(&mut again), Some(130));
     assert!(!folder.path().join("smile.safetensors.lock").exists());
+}
+
+#[test]
+fn a_checkpoint_is_of_its_pictures_whatever_they_are_called() {
+    let folder = faces();
+    let mut first = running(folder.path(), 1);
+    signal(&first, "-INT");
+    assert_eq!(wait(&mut first), Some(130));
+    // As many pictures of the same names, one of them another.
+    let place = folder.path().join("faces/smile/003.jpg");
+    let kept = fs::read(&place).unwrap();
+    fs::write(&place, jpeg(1000, true)).unwrap();
+    let resumed = format!("{TRAIN} --epochs 1000000 --seed 1 --resume");
+    run(folder.path(), &resumed).ends(2, &["--resume: what is in --data"]);
+    fs::write(&place, kept).unwrap();
+    let ends = format!("{TRAIN} --epochs 1 --seed 1 --resume");
+    let outcome = run(folder.path(), &ends);
+    // There is nothing else against it than that it has gone on for longer.
+    assert!(outcome.code == Some(0) || outcome.log.contains("is less than the"), "{outcome:?}");
 }
 
 #[test]

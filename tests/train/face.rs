@@ -247,9 +247,7 @@ fn training_goes_on_from_weights() {
     let train = |rest: &str| run(folder.path(), &format!("{options} {rest}"));
     assert!(train("--filters 4 --out a.safetensors").status.success());
     assert!(
-        train("--filters 4 --init a.safetensors --learning-rate 1e-9 --out b.safetensors")
-            .status
-            .success()
+        train("--filters 4 --init a.safetensors --learning-rate 1e-9 --out b.safetensors").status.success()
     );
     let [first, second] =
         ["a", "b"].map(|name| FaceWeights::read(&folder.path().join(format!("{name}.safetensors"))).unwrap());

@@ -77,9 +77,12 @@ pub struct Locator {
 
 /// The smallest faces that are looked for where nobody says another size, as a share of the picture's height.
 pub const LEAST_HEIGHT: f32 = 0.1;
+/// No smaller ones are looked for whatever is asked for, since time grows with the inverse of the square: at this a
+/// pass is over some 0.8 megapixels.
+pub const SMALLEST_HEIGHT: f32 = 0.03;
 /// Pictures are enlarged so many times at most: there is nothing more to be seen.
 const MOST_ENLARGED: f32 = 2.0;
-/// Pixels of the largest pass at most, those of 1080p: `LEAST_HEIGHT` down to 0.03 takes less than half.
+/// Pixels of the largest pass at most, those of 1080p: more than any picture takes that is not some three times as wide as high.
 const MOST_PIXELS: f32 = 1920.0 * 1080.0;
 /// Rows up to which the network knows faces as high as its picture, and how many times smaller the next pass is.
 const LARGE: f32 = 256.0;
@@ -133,10 +136,11 @@ impl Locator {
         self.threshold = threshold;
     }
 
-    /// Sets how high the smallest faces are that have to be found, as a share of the picture's height; anything from
-    /// 0.01 to 1 is taken. The time for a picture grows with the inverse of its square.
+    /// Sets how high the smallest faces are that have to be found, as a share of the picture's height; less than
+    /// [`SMALLEST_HEIGHT`] is taken for that, more than 1 for 1. The time for a picture grows with the inverse of its
+    /// square.
     pub fn set_least_height(&mut self, share: f32) {
-        self.least_height = share.clamp(0.01, 1.0);
+        self.least_height = share.clamp(SMALLEST_HEIGHT, 1.0);
     }
 
     /// Replaces `found` by the faces of a picture, the highest score first.

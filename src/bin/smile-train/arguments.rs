@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use gstsmile::analysis::locate::LEAST_HEIGHT;
+use gstsmile::analysis::locate::{LEAST_HEIGHT, SMALLEST_HEIGHT};
 use gstsmile::model::{DeviceChoice, Region};
 use gstsmile::train::{HeldOut, Loss, Preset};
 
@@ -415,7 +415,8 @@ fn score(text: &str) -> Result<f32, String> {
 }
 
 fn height(text: &str) -> Result<f32, String> {
-    number(text, |value| (0.01..=1.0).contains(&value), "a number from 0.01 to 1").map(|value| value as f32)
+    let takes = |value: f64| (f64::from(SMALLEST_HEIGHT)..=1.0).contains(&(value + 1e-6));
+    number(text, takes, "a number from 0.03 to 1").map(|value| value as f32)
 }
 
 fn degrees(text: &str) -> Result<f32, String> {

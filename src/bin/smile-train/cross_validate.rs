@@ -57,9 +57,6 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     let outputs = outputs::of_folds(train, arguments.folds)?;
     let material = Material::read(train, &outputs)?;
-    if !train.resume {
-        forget(folder)?;
-    }
     let stop = terminal::catch_interrupts()?;
     let mut all = Vec::new();
     let wanted = |number: &usize| arguments.only_fold.is_empty() || arguments.only_fold.contains(number);
@@ -67,7 +64,13 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
         say!("");
         say!("fold {number} of {}", arguments.folds);
         match fold(arguments, &material, Fold { number, of: arguments.folds }, &stop)? {
-            Some(answers) => all.push(answers),
+            Some(answers) => {
+                // What was measured of other weights goes when the first new ones have come.
+                if all.is_empty() && !train.resume {
+                    forget(folder)?;
+                }
+                all.push(answers);
+            }
             None => return Ok(ExitCode::from(INTERRUPTED)),
         }
     }

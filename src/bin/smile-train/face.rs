@@ -10,8 +10,8 @@ use indicatif::ProgressBar;
 use gstsmile::analysis::locate::Detection;
 use gstsmile::model::{FaceMetadata, FaceWeights};
 use gstsmile::train::{
-    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Located, Lock, Outcome, Outputs,
-    Picture, Recipe, Result,
+    self, Error, Examples, Extra, FaceData, FaceFiles, FaceRecord, Faces, Fingerprint, Located, Lock,
+    Outcome, Outputs, Picture, Recipe, Result,
 };
 
 use crate::arguments::TrainArguments;
@@ -90,15 +90,16 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         split.seed
     );
 
+    let facts = files::facts_of_run(&metadata, &content(&all));
     let mut trainer = match arguments.resume {
-        true => files.resume(&metadata, &recipe, task, &device)?,
+        true => files.resume(&facts, &recipe, task, &device)?,
         false => {
             // An older checkpoint must not be taken for one of this run.
             files.remove_checkpoint();
             Faces::trainer(recipe, task, init.as_ref(), &device)?
         }
     };
-    trainer = trainer.about(files::facts(&metadata));
+    trainer = trainer.about(facts);
     let mut watch = Watch::new(terminal::catch_interrupts()?);
     let extra = data.extra.iter().zip(shares);
     let extra = extra.map(|(pictures, share)| Extra { examples: pictures.iter().collect(), share }).collect();
@@ -122,6 +123,20 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     files.remove_checkpoint();
     say!("weights in {}; {}", arguments.out.display(), terminal::duration(started));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The fingerprint of pictures with what is known of them.
+fn content(pictures: &[&Picture]) -> String {
+    let mut all = Fingerprint::default();
+    for picture in pictures {
+        all.add(picture.name.as_bytes());
+        all.add(&picture.grey.plane().pixels);
+        let rects = picture.faces.iter().map(|face| face.rect).chain(picture.unclear.iter().copied());
+        for rect in rects {
+            [rect.x, rect.y, rect.width, rect.height].map(|value| all.add(&value.to_le_bytes()));
+        }
+    }
+    all.text()
 }
 
 /// The weights that training starts from.
@@ -179,7 +194,7 @@ fn scenes(task: &Faces, pictures: &[&Picture]) -> Result<Vec<u8>> {
                 score: 1.0,
                 landmarks: face.landmarks.unwrap_or([[0.0; 2]; 5]),
             });
-            (Located { name: picture.name.clone(), faces: faces.collect() }, image)
+            (Located { name: picture.name.clone(), source: 0, faces: faces.collect() }, image)
         })
         .collect();
     let drawn: Vec<&Located> = scenes.iter().map(|(located, _)| located).collect();

@@ -12,7 +12,7 @@ use gstsmile::train::{self, Checkpoint, Error, Recipe, Result, Task, Trainer};
 use crate::terminal::say;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 20] = [
+const FIXED: [(&str, &str); 21] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra"),
@@ -33,6 +33,7 @@ const FIXED: [(&str, &str); 20] = [
     ("/training/l2", "--l2"),
     ("/training/batch", "--batch"),
     ("/training/learning_rate", "--learning-rate"),
+    ("/content", "what is in --data, --extra and the like, or what --face-model finds there,"),
 ];
 
 /// What training goes on from.
@@ -50,6 +51,8 @@ impl Files {
         Self { checkpoint: train::beside(out, ".checkpoint") }
     }
 
+    /// # Errors
+    /// Where there is none to go on from, or a file that would be lost is no checkpoint.
     pub fn check_checkpoint(&self, wanted: bool) -> Result<()> {
         match (wanted, self.checkpoint.is_file()) {
             (true, false) => Err(Error::Mismatch(format!(
@@ -57,6 +60,7 @@ impl Files {
                 self.checkpoint.display()
             ))),
             (false, true) => {
+                self.check_ours()?;
                 say!("starting afresh; --resume would go on from {}", self.checkpoint.display());
                 Ok(())
             }
@@ -65,18 +69,30 @@ impl Files {
     }
 
     /// # Errors
+    /// Where a file has the checkpoint's name that is none: it would be replaced by one, and then removed.
+    pub fn check_ours(&self) -> Result<()> {
+        if !self.checkpoint.exists() {
+            return Ok(());
+        }
+        Checkpoint::read(&self.checkpoint).map(drop).map_err(|error| {
+            Error::Mismatch(format!(
+                "{error}; training would replace it: move it away, or give another --out"
+            ))
+        })
+    }
+
+    /// # Errors
     /// Where the checkpoint was made from other data or with other options.
     pub fn resume<T: Task>(
         &self,
-        metadata: &impl Describe,
+        facts: &Value,
         recipe: &Recipe,
         task: T,
         device: &Device,
     ) -> Result<Trainer<T>> {
         let checkpoint = Checkpoint::read(&self.checkpoint)?;
-        let now = facts(metadata);
         for (place, option) in FIXED {
-            let (before, now) = (checkpoint.about().pointer(place), now.pointer(place));
+            let (before, now) = (checkpoint.about().pointer(place), facts.pointer(place));
             if before != now {
                 return Err(Error::Mismatch(format!(
                     "--resume: {option} differs: the checkpoint has {}, this command {}; give what it was started with, or leave --resume out to start afresh",
@@ -135,8 +151,14 @@ pub fn check_finished<M: Describe>(out: &Path, found: &M, wanted: &M) -> Result<
     }
 }
 
-/// What a checkpoint says that it is of.
-pub fn facts(metadata: &impl Describe) -> Value {
+/// What a checkpoint says that it is of: weights to come, and the fingerprint of what they learn from.
+pub fn facts_of_run(metadata: &impl Describe, content: &str) -> Value {
+    let mut facts = facts(metadata);
+    facts["content"] = content.into();
+    facts
+}
+
+fn facts(metadata: &impl Describe) -> Value {
     through_text(metadata)
 }
 

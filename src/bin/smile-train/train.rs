@@ -12,9 +12,9 @@ use candle_core::Device;
 use gstsmile::model::{Architecture, Classifier, Metadata, Region, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Catalog, Classes, Confusion, DataFacts, Dataset, Error, Examples, Extra, HeldOut, Lock, Measured,
-    Outcome, Outputs, Parts, Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split,
-    SplitFacts, TeacherFacts, Teachers, Trainer, UnlabelledFacts, View,
+    self, Catalog, Classes, Confusion, DataFacts, Dataset, Error, Examples, Extra, Fingerprint, HeldOut,
+    Lock, Measured, Outcome, Outputs, Parts, Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels,
+    Split, SplitFacts, TeacherFacts, Teachers, Trainer, UnlabelledFacts, View,
 };
 
 use crate::arguments::TrainArguments;
@@ -83,6 +83,13 @@ pub fn learn<'a>(
     let wanted = if Files::new(out).are_finished(arguments.resume, out) { 0 } else { arguments.teachers };
     for number in 1..=wanted {
         let file = train::beside(out, &format!(".teacher-{number}"));
+        if file.exists() {
+            SmileWeights::read(&file).map_err(|error| {
+                Error::Mismatch(format!(
+                    "{error}; a teacher would replace it: move it away, or give another --out"
+                ))
+            })?;
+        }
         let mut recipe = arguments.teacher_recipe()?;
         recipe.seed += 1000 * number as u64;
         let fitting = material.init_of(&recipe.architecture);
@@ -145,6 +152,8 @@ pub struct Material {
     extra: Vec<Dataset>,
     unlabelled: Vec<Dataset>,
     init: Vec<(PathBuf, SmileWeights)>,
+    /// The fingerprint of all that is learnt from.
+    content: String,
     device: Device,
 }
 
@@ -184,7 +193,8 @@ impl Material {
         let unlabelled = unlabelled.map(|path| read("--unlabelled", Catalog::unlabelled(path)?, view));
         let unlabelled = unlabelled.collect::<Result<Vec<_>>>()?;
         require_other_names(&unlabelled, &dataset)?;
-        Ok(Self { metadata, dataset, extra, unlabelled, init, device })
+        let content = content([&dataset].into_iter().chain(&extra).chain(&unlabelled));
+        Ok(Self { metadata, dataset, extra, unlabelled, init, content, device })
     }
 
     /// The weights that a network can start from, with their files.
@@ -192,6 +202,17 @@ impl Material {
         let fitting = self.init.iter().filter(|(_, weights)| weights.metadata.architecture == *network);
         fitting.map(|(path, weights)| (path.as_path(), weights)).collect()
     }
+}
+
+/// The fingerprint of pictures as networks see them, so that it tells other files apart and faces cut otherwise.
+fn content<'a>(datasets: impl Iterator<Item = &'a Dataset>) -> String {
+    let mut all = Fingerprint::default();
+    for sample in datasets.flat_map(|dataset| &dataset.samples) {
+        all.add(sample.name.as_bytes());
+        all.add(&[0, u8::from(sample.smiling)]);
+        all.add(&sample.pixels);
+    }
+    all.text()
 }
 
 /// The training of one network.
@@ -222,6 +243,9 @@ impl<'a> Session<'a> {
         files: Files,
     ) -> Result<Self> {
         let Material { dataset, extra, unlabelled, device, .. } = material;
+        if !arguments.resume {
+            files.check_ours()?;
+        }
         let parts = split.parts(&dataset.labels());
         require_both_classes(dataset, &parts)?;
         let mut metadata =
@@ -252,12 +276,13 @@ impl<'a> Session<'a> {
         if !teachers.is_empty() {
             task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
         }
+        let facts = files::facts_of_run(&metadata, &material.content);
         let trainer = match (arguments.resume && files.checkpoint.is_file(), init) {
-            (true, _) => files.resume(&metadata, &recipe, task, device)?,
+            (true, _) => files.resume(&facts, &recipe, task, device)?,
             (false, Some(weights)) => Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?,
             (false, None) => Trainer::new(recipe, task, device)?,
         };
-        let trainer = trainer.about(files::facts(&metadata));
+        let trainer = trainer.about(facts);
         let held_out = match part {
             HeldOut::Validation => dataset.select(&parts.validation),
             HeldOut::Test => dataset.select(&parts.test),

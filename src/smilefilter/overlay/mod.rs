@@ -95,6 +95,8 @@ pub struct Overlay {
     rate: Option<u32>,
     looks: Vec<Look>,
     next: Vec<Look>,
+    /// In which faces get their labels.
+    order: Vec<usize>,
     shapes: Vec<(Shape, gst::Buffer)>,
     composition: Option<VideoOverlayComposition>,
 }
@@ -109,6 +111,7 @@ impl Overlay {
             rate: None,
             looks: Vec::new(),
             next: Vec::new(),
+            order: Vec::new(),
             shapes: Vec::new(),
             composition: None,
         }
@@ -160,7 +163,13 @@ impl Overlay {
             let percent = (100.0 * face.probability).round() as u8;
             self.next.push(Look { id: face.id, smiling: face.smiling, percent, area, label: None });
         }
-        for index in 0..self.next.len() {
+        // Where there isn't room for all labels, the larger faces have theirs.
+        self.order.clear();
+        self.order.extend(0..self.next.len());
+        let size = |index: usize| self.next[index].area.width * self.next[index].area.height;
+        self.order.sort_by_key(|&index| std::cmp::Reverse(size(index)));
+        for place in 0..self.order.len() {
+            let index = self.order[place];
             let Look { id, area, .. } = self.next[index];
             let Some(layout) = self.layout(canvas, id == 0) else { continue };
             let size = (layout.width as i32, layout.height as i32);

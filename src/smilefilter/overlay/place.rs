@@ -36,9 +36,12 @@ const OWN: f32 = 1.0;
 /// What the next choice costs, and what a change from the last frame's does.
 const CHOICE: f32 = 0.02;
 const CHANGE: f32 = 0.2;
+/// Where faces and labels are so dense that the best place covers others by more than this, there is none: a quarter
+/// of the label over faces, or a sixth over labels. A face's box tells by its colour, too.
+const DENSE: f32 = 0.5;
 
 /// The best place for a label of `size` beside or else in `own`, and its number among the choices.
-/// `last` was the choice in the frame before. `None` where the frame is too small.
+/// `last` was the choice in the frame before. `None` where the frame is too small, or too full.
 pub fn place(
     size: (i32, i32),
     gap: i32,
@@ -54,14 +57,15 @@ pub fn place(
         let share = |covered: i32| covered as f32 / (area.width * area.height) as f32;
         let cover =
             |areas: &mut dyn Iterator<Item = Area>| share(areas.map(|other| area.shared(other)).sum());
-        let price = LABEL * cover(&mut labels.clone())
-            + OTHER * cover(&mut others.clone())
+        let covered = LABEL * cover(&mut labels.clone()) + OTHER * cover(&mut others.clone());
+        let price = covered
             + OWN * share(area.shared(own))
             + CHOICE * choice as f32
             + if last.is_some_and(|last| last != choice) { CHANGE } else { 0.0 };
-        (price, choice, area)
+        (price, covered, choice, area)
     });
-    priced.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, choice, area)| (choice, area))
+    let best = priced.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(_, covered, ..)| *covered <= DENSE);
+    best.map(|(_, _, choice, area)| (choice, area))
 }
 
 /// Above, below, to the right and left, and at the lower and upper edge within.
@@ -118,6 +122,26 @@ mod tests {
         assert_eq!(label(lower, &[upper], &[]).shared(upper), 0);
         let first = label(lower, &[], &[]);
         assert_eq!(label(area(230, 204, 90), &[], &[first]).shared(first), 0);
+    }
+
+    #[test]
+    fn in_a_crowd_labels_step_back_before_they_cover_faces() {
+        let dense: Vec<Area> = (0..40).map(|index| area(index % 8 * 80, index / 8 * 90, 76)).collect();
+        let wide: Vec<Area> = (0..6).map(|index| area(index % 3 * 220, index / 3 * 240, 60)).collect();
+        let labelled = |faces: &[Area]| {
+            let mut labels = Vec::new();
+            for (index, &own) in faces.iter().enumerate() {
+                let others = faces[..index].iter().chain(&faces[index + 1..]).copied();
+                let place = place(SIZE, 4, own, None, FRAME, others.clone(), labels.iter().copied());
+                let Some((_, area)) = place else { continue };
+                let over: i32 = others.map(|face| area.shared(face)).sum();
+                assert!(4 * over <= area.width * area.height, "{area:?}");
+                labels.push(area);
+            }
+            labels.len()
+        };
+        assert!(labelled(&dense) < 10);
+        assert_eq!(labelled(&wide), 6);
     }
 
     #[test]
