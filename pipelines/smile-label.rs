@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::encode::{self, Format};
 use common::file::{Output, is_same};
 use common::input::{Input, is_character_device, is_uri, link_video};
-use common::play::{Play, Stopped, count, interrupted};
+use common::play::{Play, Stopped, catch_interrupts, count, interrupted};
 use common::{Error, Usage, add, answer, capsfilter, make, say, shown, smilefilter};
 use gst::prelude::*;
 
@@ -39,8 +39,9 @@ OUTPUT
   FOLDER         where INPUT is a folder: a PNG for each picture
 
 NAME=VALUE are properties of smilefilter. --frames ends after so many frames.
-Ctrl-C ends what is live, and its file is whole. A file gets its name when it is finished; nothing is left of one that
-failed. Only what was made from a file or folder before is overwritten, never a recording.";
+Ctrl-C ends what is live, and its file is whole. A file gets its name when it is finished. Of a recording that fails, what
+was written before stays under a name that is told; of other files nothing does. Only what was made from a file or folder
+before is overwritten, never a recording.";
 
 fn main() -> ExitCode {
     common::main(HELP, run)
@@ -54,7 +55,8 @@ fn run(arguments: Vec<OsString>) -> Result<(), Error> {
             return Err(Usage(format!("there is no option {}", shown(&option))).into());
         }
         let count = arguments.next().and_then(|count| count.to_str()?.parse().ok());
-        frames = Some(count.ok_or_else(|| Usage("--frames takes a number".into()))?);
+        let count = count.filter(|&count: &u64| count > 0);
+        frames = Some(count.ok_or_else(|| Usage("--frames takes a number from 1 on".into()))?);
     }
     let (Some(input), Some(output)) = (arguments.next(), arguments.next()) else {
         return Err(Usage("INPUT and OUTPUT are needed".into()).into());
@@ -270,6 +272,10 @@ fn label(input: &Input, target: Target, properties: &[OsString], frames: Option<
     let labelled = count(&pipeline, &smile, frames);
     // Only of a file that isn't whole nothing may be left.
     let is_ended_well = is_live || !matches!(target, Target::File(..));
+    let _reader = match &target {
+        Target::File(output, _) if !output.is_file() => wait_for_reader(output.path())?,
+        _ => None,
+    };
     let played =
         Play { pipeline: &pipeline, name: Some(&input.name()), is_live: is_ended_well }.run(|_| Ok(()));
     let is_labelled = labelled.load(Ordering::Relaxed) > 0;
@@ -278,6 +284,16 @@ fn label(input: &Input, target: Target, properties: &[OsString], frames: Option<
         return Err(match target {
             Target::File(output, Format::Video(_)) if is_whole && is_labelled && output.is_file() => {
                 format!("{error}; what came before is in {}", shown(output.commit()?)).into()
+            }
+            // Nobody can record it again.
+            Target::File(output, Format::Video(_)) if is_live && is_labelled && output.is_file() => {
+                match output.keep() {
+                    Some(part) => {
+                        format!("{error}; what was recorded before, without an end, is {}", shown(part))
+                            .into()
+                    }
+                    None => error,
+                }
             }
             _ => error,
         });
@@ -291,6 +307,32 @@ fn label(input: &Input, target: Target, properties: &[OsString], frames: Option<
         answer(output.commit()?)?;
     }
     Ok(())
+}
+
+/// Waits until somebody reads a pipe, which GStreamer would do without heeding Ctrl-C. While what this gives is held,
+/// the pipe can be opened at once.
+#[cfg(unix)]
+fn wait_for_reader(pipe: &Path) -> Result<Option<std::fs::File>, Error> {
+    use std::os::unix::fs::FileTypeExt;
+    if !pipe.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        return Ok(None);
+    }
+    catch_interrupts();
+    let path = pipe.to_path_buf();
+    let opening = std::thread::spawn(move || std::fs::OpenOptions::new().write(true).open(path));
+    while !opening.is_finished() {
+        if interrupted() {
+            return Err(format!("{}: interrupted before anybody read it", shown(pipe)).into());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let opened = opening.join().map_err(|_| format!("{}: it can't be opened", shown(pipe)))?;
+    Ok(Some(opened.map_err(|error| format!("{}: {error}", shown(pipe)))?))
+}
+
+#[cfg(not(unix))]
+fn wait_for_reader(_: &Path) -> Result<Option<std::fs::File>, Error> {
+    Ok(None)
 }
 
 /// Has sound that fits into the file as it is be left undecoded.

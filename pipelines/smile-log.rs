@@ -11,7 +11,8 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use common::input::{Input, link_video};
@@ -30,6 +31,11 @@ Writes a line of JSON for each face that comes or goes and each smile that start
 INPUT is a file, a URI, or camera (the webcam, or what SMILE_CAMERA names in the words of gst-launch-1.0); NAME=VALUE are
 properties of smilefilter. --frames adds a line for each frame. --timeline draws such lines, as SVG.";
 
+/// A line is some hundred bytes: a day of them.
+const MOST_BYTES: u64 = 256 << 20;
+/// A hundred years.
+const MOST_SECONDS: f64 = 3.2e9;
+
 fn main() -> ExitCode {
     common::main(HELP, run)
 }
@@ -38,7 +44,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Error> {
     match &arguments[..] {
         [option, file] if option == "--timeline" => {
             let name = shown(file);
-            let lines = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+            let lines = read(Path::new(file)).map_err(|error| format!("{name}: {error}"))?;
             let picture = timeline(&lines).map_err(|error| format!("{name}, {error}"))?;
             writeln!(std::io::stdout(), "{picture}")
                 .map_err(|error| format!("the picture can't be written: {error}").into())
@@ -51,9 +57,25 @@ fn run(arguments: Vec<OsString>) -> Result<(), Error> {
     }
 }
 
+/// A log as a text. What never ends, or is no log of hours, is not taken into memory.
+fn read(file: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = std::fs::File::open(file)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    match read as u64 > MOST_BYTES {
+        true => Err(format!("it has more than {MOST_BYTES} bytes, so it is no log to be drawn").into()),
+        false => Ok(text),
+    }
+}
+
 /// Plays a video as fast as it can be looked at, and writes a line for each message.
 fn log(video: &OsStr, updates: &str, properties: &[OsString]) -> Result<(), Error> {
     let input = Input::new(video)?;
+    // What makes the log can't be had otherwise.
+    for name in ["display", "post-messages", "updates"] {
+        if properties.iter().any(|property| property.to_string_lossy().starts_with(&format!("{name}="))) {
+            return Err(Usage(format!("{name} is set by smile-log itself; leave it out")).into());
+        }
+    }
     let smile = smilefilter(properties)?;
     smile.set_property_from_str("display", "0");
     smile.set_property_from_str("updates", updates);
@@ -104,6 +126,9 @@ fn timeline(log: &str) -> Result<String, Error> {
         else {
             continue;
         };
+        if !(0.0..MOST_SECONDS).contains(&time) {
+            return Err(format!("line {number}: {time} is no time of a log, in seconds").into());
+        }
         end = end.max(time);
         let mut close = |id: u64, smile: bool| {
             if let Some(from) = open.remove(&(id, smile)) {

@@ -157,19 +157,27 @@ impl Pictures {
         }
         texts.last_mut().expect("there is always one").push_str(rest);
         let [before, after] = <[String; 2]>::try_from(texts).map_err(|_| wrong())?;
-        Ok(Self { before, after, digits, next: 0 })
+        let pictures = Self { before, after, digits, next: 0 };
+        // Better now than at the first smile.
+        Output::new(Path::new(&pictures.name(pictures.free())), false, [])?;
+        Ok(pictures)
+    }
+
+    fn name(&self, number: u64) -> String {
+        format!("{}{number:0digits$}{}", self.before, self.after, digits = self.digits)
+    }
+
+    /// The next number whose name is free.
+    fn free(&self) -> u64 {
+        let is_free = |number: &u64| Path::new(&self.name(*number)).symlink_metadata().is_err();
+        (self.next..).find(is_free).unwrap_or(u64::MAX)
     }
 
     /// Writes a picture under the next name that is free.
     fn keep(&mut self, picture: &[u8]) -> Result<(), Error> {
-        let file = loop {
-            let number = self.next;
-            self.next += 1;
-            let name = format!("{}{number:0digits$}{}", self.before, self.after, digits = self.digits);
-            if Path::new(&name).symlink_metadata().is_err() {
-                break Output::new(Path::new(&name), false, [])?;
-            }
-        };
+        let number = self.free();
+        self.next = number.saturating_add(1);
+        let file = Output::new(Path::new(&self.name(number)), false, [])?;
         std::fs::write(file.path(), picture)?;
         file.commit()?;
         Ok(())

@@ -81,6 +81,13 @@ impl Output {
         self.part.is_some()
     }
 
+    /// Leaves what was written under the name that it has while it is written, and says which that is; `None` where
+    /// there is nothing.
+    pub fn keep(self) -> Option<PathBuf> {
+        let part = self.part.filter(|part| part.metadata().is_ok_and(|metadata| metadata.len() > 0))?;
+        part.keep().ok()
+    }
+
     /// Gives the file its name, and says which that is.
     pub fn commit(self) -> Result<PathBuf, Error> {
         let Some(part) = self.part else { return Ok(self.name) };

@@ -163,7 +163,36 @@ pub fn smilefilter(properties: &[OsString]) -> Result<gst::Element, Error> {
         let value = gst::glib::Value::deserialize(value, known.value_type()).map_err(|_| {
             format!("smilefilter's property {name} can't be \"{value}\"; README.md says what it takes")
         })?;
+        if let Some(range) = range(&known).filter(|range| !range.contains(&number(&value))) {
+            let (least, most) = range.into_inner();
+            return Err(format!(
+                "smilefilter's property {name} can't be {text}: it takes {least} to {most}",
+                text = shown(text.split_once('=').map_or(text, |(_, value)| value))
+            )
+            .into());
+        }
         element.set_property_from_value(name, &value);
     }
     Ok(element)
+}
+
+/// What a property's numbers have to lie in: a value outside would bring the program down.
+fn range(known: &gst::glib::ParamSpec) -> Option<std::ops::RangeInclusive<f64>> {
+    use gst::glib::{ParamSpecDouble, ParamSpecFloat, ParamSpecInt, ParamSpecUInt};
+    let float = |spec: &ParamSpecFloat| f64::from(spec.minimum())..=f64::from(spec.maximum());
+    let double = |spec: &ParamSpecDouble| spec.minimum()..=spec.maximum();
+    let int = |spec: &ParamSpecInt| f64::from(spec.minimum())..=f64::from(spec.maximum());
+    let uint = |spec: &ParamSpecUInt| f64::from(spec.minimum())..=f64::from(spec.maximum());
+    (known.downcast_ref().map(float))
+        .or_else(|| known.downcast_ref().map(double))
+        .or_else(|| known.downcast_ref().map(int))
+        .or_else(|| known.downcast_ref().map(uint))
+}
+
+/// A value of one of these types.
+fn number(value: &gst::glib::Value) -> f64 {
+    let float = value.get::<f32>().map(f64::from);
+    let float = float.or_else(|_| value.get::<f64>());
+    let int = || value.get::<i32>().map(f64::from).or_else(|_| value.get::<u32>().map(f64::from));
+    float.or_else(|_| int()).unwrap_or(f64::NAN)
 }

@@ -16,6 +16,17 @@ pub fn interrupted() -> bool {
     INTERRUPTS.load(Ordering::Relaxed) > 0
 }
 
+/// Has Ctrl-C counted from now on.
+pub fn catch_interrupts() {
+    static COUNTING: Once = Once::new();
+    COUNTING.call_once(|| {
+        // Where that can't be had, Ctrl-C ends the program at once.
+        let _ = ctrlc::set_handler(|| {
+            INTERRUPTS.fetch_add(1, Ordering::Relaxed);
+        });
+    });
+}
+
 /// What stopped a pipeline.
 #[derive(Debug)]
 pub struct Stopped {
@@ -44,13 +55,7 @@ impl Play<'_> {
     /// Plays to the end, with the element messages on the way; the pipeline is in the state NULL afterwards, also
     /// after an error. An application message of the pipeline's own ends it well, too.
     pub fn run(&self, on_message: impl FnMut(&gst::StructureRef) -> Result<(), Error>) -> Result<(), Error> {
-        static COUNTING: Once = Once::new();
-        COUNTING.call_once(|| {
-            // Where that can't be had, Ctrl-C ends the program at once.
-            let _ = ctrlc::set_handler(|| {
-                INTERRUPTS.fetch_add(1, Ordering::Relaxed);
-            });
-        });
+        catch_interrupts();
         let mut progress = Progress::new(self.is_live);
         let result = self.messages(on_message, &mut progress);
         progress.clear();

@@ -222,3 +222,66 @@ fn odd_sizes_and_gaps_are_encoded() {
     text(program("smile-label", folder.path()).args(["odd.mkv", "out.mkv"]).output().unwrap());
     assert_eq!(streams(&folder.path().join("out.mkv")).1, 8);
 }
+
+/// Waits until something is there, a few seconds at most.
+#[cfg(unix)]
+fn until(there: impl Fn() -> bool) {
+    let started = std::time::Instant::now();
+    while !there() {
+        assert!(started.elapsed().as_secs() < 60, "nothing came");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[cfg(unix)]
+fn interrupt(child: &std::process::Child) {
+    text(Command::new("kill").args(["-INT", &child.id().to_string()]).output().unwrap());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_recording_that_fails_is_kept_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = || {
+        let part = names(folder.path()).into_iter().find(|name| name.ends_with(".part"));
+        part.and_then(|name| folder.path().join(name).metadata().ok()).map_or(0, |metadata| metadata.len())
+    };
+    let source = "videotestsrc is-live=true pattern=snow ! video/x-raw,width=160,height=120,framerate=30/1";
+    let mut record = program("smile-label", folder.path());
+    let record = record.env("SMILE_CAMERA", source).args(["camera", "party.mkv"]);
+    let child = record.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    until(|| size() > 20_000);
+    // Twice: it doesn't wait for the end of the file any more.
+    interrupt(&child);
+    interrupt(&child);
+    let told = child.wait_with_output().unwrap();
+    if told.status.success() {
+        // It had come to its end in between.
+        return assert_eq!(names(folder.path()), ["party.mkv"]);
+    }
+    let told = failure(told);
+    let [kept] = &names(folder.path())[..] else { panic!("{:?}: {told}", names(folder.path())) };
+    assert!(kept.ends_with(".part") && told.contains(kept.as_str()), "{told}");
+    assert!(folder.path().join(kept).metadata().unwrap().len() > 20_000);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_waited_for_until_somebody_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    film(folder.path());
+    text(Command::new("mkfifo").arg(folder.path().join("pipe")).output().unwrap());
+    let label = || {
+        let mut label = program("smile-label", folder.path());
+        label.args(["film.mkv", "pipe"]).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let child = label();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    interrupt(&child);
+    let told = failure(child.wait_with_output().unwrap());
+    assert!(told.contains("before anybody read it"), "{told}");
+    let child = label();
+    let read = std::fs::read(folder.path().join("pipe")).unwrap();
+    assert!(read.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) && read.len() > 10_000);
+    assert!(child.wait_with_output().unwrap().status.success());
+}

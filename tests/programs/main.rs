@@ -131,6 +131,37 @@ fn smile_shutter_takes_one_picture_of_a_smile_and_none_of_a_grey_wall() {
     assert_eq!(take("wall-%d.jpg", wall), 0);
 }
 
+#[test]
+fn what_can_not_be_is_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    film(folder.path());
+    let told = |name: &str, arguments: &[&str]| {
+        failure(program(name, folder.path()).args(arguments).output().unwrap())
+    };
+    for (property, words) in [
+        ("threshold=7", "threshold can't be 7: it takes -1 to 1"),
+        ("max-faces=0", "max-faces can't be 0: it takes 1 to"),
+        ("smoothing=-1", "smoothing can't be -1"),
+    ] {
+        let told = told("smile-label", &["film.mkv", "none", property]);
+        assert!(told.contains(words), "{told}");
+    }
+    let none = told("smile-label", &["--frames", "0", "film.mkv", "none"]);
+    assert!(none.contains("--frames takes a number from 1 on"), "{none}");
+    for property in ["post-messages=false", "updates=none", "display=box"] {
+        let told = told("smile-log", &["film.mkv", property]);
+        assert!(told.contains("is set by smile-log itself"), "{told}");
+    }
+    let shutter = told("smile-shutter", &["absent/%d.jpg", "videotestsrc num-buffers=9", "fakesink"]);
+    assert!(shutter.contains("absent"), "{shutter}");
+    std::fs::write(folder.path().join("log"), "{\"time\":1e308,\"event\":\"face-lost\",\"identity\":1}\n")
+        .unwrap();
+    assert!(told("smile-log", &["--timeline", "log"]).contains("line 1"));
+    #[cfg(unix)]
+    assert!(told("smile-log", &["--timeline", "/dev/zero"]).contains("more than"));
+    assert_eq!(names(folder.path()), ["film.mkv", "log"]);
+}
+
 /// Python with GStreamer, or a word on why a test is left out.
 fn python() -> Option<&'static str> {
     let python = "/usr/bin/python3";
