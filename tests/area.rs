@@ -108,18 +108,21 @@ fn the_area_can_be_changed_while_frames_pass_and_faces_stay_who_they_are() {
 }
 
 #[test]
-fn faces_in_an_area_are_found_smaller() {
-    // A face of some 20 of 720 rows.
+fn small_faces_in_an_area_are_found_as_in_the_whole_frame() {
+    // A face of some 33 of 720 rows.
     let ground = RgbImage::from_pixel(1280, 720, image::Rgb(GREY));
-    let frame = scene(ground, 44, &[(800, 300)]);
-    let found = |area: &str| {
-        let properties = [("region", "faces"), ("min-face-size", "0"), ("area", area)];
+    let frame = scene(ground, 72, &[(800, 300)]);
+    let found = |least: &str, area: &str| {
+        let properties = [("region", "faces"), ("min-face-size", least), ("area", area)];
         faces(&mut bench(&common::always_smiling(), &properties, &frame), &frame, 0)
     };
-    assert_eq!(found(""), []);
-    let [face] = &found("0.575,0.333,0.125,0.222")[..] else { panic!("it isn't found") };
-    assert!((805..820).contains(&face.x) && (300..325).contains(&face.y), "{face:?}");
-    assert!((10..40).contains(&face.height), "{face:?}");
+    let area = "0.575,0.333,0.16,0.28";
+    assert_eq!(found("0.1", area), []);
+    for area in ["", area] {
+        let [face] = &found("0.04", area)[..] else { panic!("{area:?}: it isn't found") };
+        assert!((810..835).contains(&face.x) && (300..330).contains(&face.y), "{face:?}");
+        assert!((22..50).contains(&face.height), "{face:?}");
+    }
 }
 
 #[test]

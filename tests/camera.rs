@@ -329,6 +329,39 @@ fn follow(interval: &str, scenes: &[Scene], place: impl Fn(usize, usize) -> Rect
 }
 
 #[test]
+fn newcomers_are_seen_soon_though_who_is_there_is_looked_at_from_near() {
+    let (width, height) = (640, 480);
+    let portrait = image::imageops::resize(&astronaut(), 200, 200, image::imageops::FilterType::Triangle);
+    // Enough of a background that somebody who comes is no cut.
+    let ground = RgbImage::from_fn(width, height, |x, y| image::Rgb([(x / 5 + y / 6) as u8; 3]));
+    let mut analyzer = Analyzer::new(
+        &SmileWeights::embedded().unwrap(),
+        Some(&FaceWeights::embedded().unwrap()),
+        DeviceChoice::Cpu,
+    )
+    .unwrap();
+    let mut ids = Vec::new();
+    for frame in 0..45u64 {
+        let mut picture = ground.clone();
+        image::imageops::replace(&mut picture, &portrait, 60 + frame as i64, 100);
+        if (12..27).contains(&frame) {
+            image::imageops::replace(&mut picture, &portrait, 400, 200);
+        }
+        let picture = Picture::rgb(width as usize, height as usize, picture.as_raw());
+        let time = Some(std::time::Duration::from_millis(33 * frame));
+        let request = Request { search: gstsmile::analysis::Search::Faces, ..Request::default() };
+        let faces = analyzer.analyze(&picture, time, &request).unwrap();
+        ids.push(faces.iter().map(|face| face.id).collect::<Vec<_>>());
+    }
+    let second = ids.iter().position(|ids| ids.len() == 2).expect("the newcomer is seen");
+    assert!((12..=17).contains(&second), "{ids:?}");
+    assert!(ids[..second].iter().all(|ids| ids[..] == [1]), "{ids:?}");
+    assert!(ids[second..27].iter().all(|ids| ids[..] == [1, 2]), "{ids:?}");
+    // Who is gone is held for a fifth of a second.
+    assert!(ids[35..].iter().all(|ids| ids[..] == [1]), "{ids:?}");
+}
+
+#[test]
 fn faces_are_where_they_should_be_between_detections() {
     let mut scenes: Vec<Scene> = (1..4).map(|seed| Scene::new(astronaut(), seed)).collect();
     let mut rects = vec![ASTRONAUT; 3];

@@ -11,7 +11,7 @@ use gstsmile::analysis::locate::face_square;
 use gstsmile::model::{
     Architecture, Block, FACE_VALUES, FaceMetadata, FaceWeights, Metadata, Region, SmileWeights,
 };
-use gstsmile::train::{Catalog, Loss, Smiles, Task, Teachers, View, WIDE};
+use gstsmile::train::{Catalog, Loss, Pictures, Smiles, Task, Teachers, View, WIDE};
 use image::{ImageFormat, Rgb, RgbImage};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -329,6 +329,20 @@ fn teachers_come_first_and_are_recorded() {
         let output = run(folder.path(), &format!("{options} {wrong} --out never.safetensors"));
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && log.contains(message), "{wrong}: {log}");
+    }
+}
+
+#[test]
+fn pictures_of_one_name_in_two_folders_stay_apart() {
+    let folder = tempdir().unwrap();
+    let paths = ["one", "other"].map(|name| folder.path().join(name));
+    for (index, path) in paths.iter().enumerate() {
+        put(path, "a.png", encoded(&face(7 * index as u32, index == 0), ImageFormat::Png));
+    }
+    let pictures = Pictures::list(&paths).unwrap();
+    let (located, _) = pictures.locate(&locator(), 0.1, || ()).unwrap();
+    for (located, (index, smiling)) in located.iter().zip([(0, true), (7, false)]) {
+        assert_eq!(pictures.picture(located).unwrap(), face(index, smiling));
     }
 }
 
