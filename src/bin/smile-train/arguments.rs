@@ -85,6 +85,10 @@ pub struct TrainArguments {
     /// each epoch) or test (not used). May be given several times
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     pub parts: Vec<PathBuf>,
+    /// With --preset face: table of boxes as locate writes it of pictures to learn from; those where there is no face are
+    /// shown more often. May be given several times
+    #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
+    pub hard_boxes: Vec<PathBuf>,
     /// With --preset face: folder or archive of pictures without faces
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub no_face: Option<PathBuf>,

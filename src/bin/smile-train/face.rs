@@ -51,6 +51,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         boxes: &arguments.boxes,
         ignored: &arguments.ignore_boxes,
         parts: &arguments.parts,
+        hard: &arguments.hard_boxes,
         no_face: arguments.no_face.as_deref(),
         extra: &arguments.extra,
         extra_no_face: &arguments.extra_no_face,
@@ -133,7 +134,9 @@ fn content(pictures: &[&Picture]) -> String {
         all.add(&picture.grey.plane().pixels);
         let rects = picture.faces.iter().map(|face| face.rect).chain(picture.unclear.iter().copied());
         for rect in rects {
-            [rect.x, rect.y, rect.width, rect.height].map(|value| all.add(&value.to_le_bytes()));
+            for value in [rect.x, rect.y, rect.width, rect.height] {
+                all.add(&value.to_le_bytes());
+            }
         }
     }
     all.text()

@@ -90,6 +90,7 @@ fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<()> {
     files("--boxes", &arguments.boxes)?;
     files("--ignore-boxes", &arguments.ignore_boxes)?;
     files("--parts", &arguments.parts)?;
+    files("--hard-boxes", &arguments.hard_boxes)?;
     files("--init", init)?;
     spare_some(outputs, "--no-face", no_face.as_deref())?;
     spare_some(outputs, "--face-model", face_model.as_deref())?;

@@ -26,6 +26,7 @@ impl TrainArguments {
                 ("--boxes", !self.boxes.is_empty()),
                 ("--ignore-boxes", !self.ignore_boxes.is_empty()),
                 ("--parts", !self.parts.is_empty()),
+                ("--hard-boxes", !self.hard_boxes.is_empty()),
                 ("--extra-share with several numbers", self.extra_share.len() > 1),
                 ("--no-face", self.no_face.is_some()),
                 ("--extra-no-face", !self.extra_no_face.is_empty()),

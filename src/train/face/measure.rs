@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::data::{Face, Picture};
+use super::data::{Face, NEAR, Picture};
 use crate::analysis::crop::Rect;
 use crate::train::metrics::wilson;
 use crate::train::plane::{Grey, Placement, Plane};
@@ -11,8 +11,6 @@ use crate::train::plane::{Grey, Placement, Plane};
 /// A box finds a face from this intersection over union on: tables come from detectors and people who cut faces
 /// differently.
 const FOUND: f32 = 0.3;
-/// What overlaps a face or something unclear by this is no false box.
-const NEAR: f32 = 0.2;
 /// Lower ends of the bands of heights, as shares of the picture's, and of tilts in degrees either way.
 const HEIGHTS: [f32; 7] = [0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5];
 const TILTS: [f32; 4] = [0.0, 15.0, 30.0, 45.0];
@@ -405,6 +403,7 @@ mod tests {
             faces: vec![face],
             unclear: vec![],
             part: None,
+            hard: vec![],
         };
         for degrees in [-90.0, -30.0, 0.0, 45.0, 180.0] {
             let View { plane, faces, .. } = View::turned(&picture, degrees);
