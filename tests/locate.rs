@@ -268,6 +268,60 @@ fn bright(side: f32, aside: f32) -> FaceWeights {
     weights
 }
 
+/// The highest score of one pass over the whole of a picture of 640×480 pixels.
+fn from_afar(weights: &FaceWeights, picture: &Picture) -> f32 {
+    let mut small = vec![0; 160 * 120];
+    Cropper::new(160, 120).crop_grey(picture, picture.bounds(), &mut small);
+    let mut detector = Detector::new(weights, Isa::best()).unwrap();
+    detector.run(&small, [120, 160]).unwrap();
+    let head = detector.answers().next().unwrap();
+    let logit = head.values[..head.rows * head.columns].iter().fold(f32::MIN, |most, &value| most.max(value));
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// A square spot of this brightness, in the middle of a place of the head.
+fn spot(x: f32, y: f32, side: f32, value: u8) -> Vec<u8> {
+    let rect = Rect { x: x - side / 2.0, y: y - side / 2.0, width: side, height: side };
+    white(640, 480, rect).iter().map(|&byte| byte.min(value)).collect()
+}
+
+#[test]
+fn doubtful_faces_are_looked_at_again_from_near() {
+    let scores = |weights: &FaceWeights, data: &[u8], threshold: f32| {
+        let picture = Picture::rgb(640, 480, data);
+        let doubt = from_afar(weights, &picture);
+        assert!((0.2..0.9).contains(&doubt), "{doubt}");
+        let mut found = Vec::new();
+        let mut locator = Locator::new(weights).unwrap();
+        locator.set_threshold(threshold);
+        locator.locate_from(&picture, 0.1, &mut found).unwrap();
+        found.retain(|face| face.score >= threshold);
+        (doubt, found.first().map(|face| face.score))
+    };
+    // White, but so small that it seems grey from afar.
+    let (doubt, score) = scores(&bright(24.0, 0.0), &spot(328.0, 248.0, 6.0, 255), 0.75);
+    assert!(doubt < 0.75 && score > Some(0.75), "{doubt} {score:?}");
+    // Grey from near, too.
+    let (doubt, score) = scores(&bright(24.0, 0.0), &spot(328.0, 248.0, 60.0, 140), 0.1);
+    assert!((score.unwrap() - doubt).abs() < 1e-3, "{doubt} {score:?}");
+    // Not to be seen where the face would be.
+    let (doubt, score) = scores(&bright(24.0, 60.0), &spot(168.0, 248.0, 24.0, 140), 0.3);
+    assert!(doubt > 0.5 && score.is_none(), "{doubt} {score:?}");
+}
+
+#[test]
+fn no_more_is_looked_at_again_than_the_first_pass_costs() {
+    // Six that aren't seen where their faces would be, of which two passes of 96×96 fit into 160×120.
+    let mut data = vec![0; 3 * 640 * 480];
+    for (x, y) in [72.0, 184.0, 296.0].into_iter().flat_map(|x| [(x, 72.0), (x, 312.0)]) {
+        data.iter_mut().zip(spot(x, y, 24.0, 140)).for_each(|(byte, spot)| *byte |= spot);
+    }
+    let mut locator = Locator::new(&bright(24.0, 60.0)).unwrap();
+    let mut found = Vec::new();
+    locator.locate_from(&Picture::rgb(640, 480, &data), 0.1, &mut found).unwrap();
+    assert_eq!(found.iter().filter(|face| face.score > 0.3).count(), 4, "{found:?}");
+}
+
 /// Grey for who looks at it from afar, black for who sees every second pixel of each row.
 fn stripes(width: usize, height: usize, rect: Rect) -> Vec<u8> {
     let mut data = white(width, height, rect);
