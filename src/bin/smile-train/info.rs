@@ -105,10 +105,14 @@ fn facts(metadata: &Metadata) -> Table {
 fn face_facts(metadata: &FaceMetadata) -> Table {
     let mut table = table(["what", "value"]);
     let rows = [
-        ("looks at", "faces: brightness of the whole picture, brought to the input's size".into()),
+        (
+            "looks at",
+            "faces: brightness of the whole picture, in the size in which they are large enough".into(),
+        ),
         ("input", format!("byte × {} + {}", metadata.scale, metadata.offset)),
         ("a face from", metadata.threshold.to_string()),
         ("one face from an overlap of", metadata.overlap.to_string()),
+        ("smallest face, in pixels", metadata.smallest.to_string()),
     ];
     for (name, value) in rows {
         table.add_row([name, &value]);
