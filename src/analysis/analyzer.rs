@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Landmarks;
 use super::answer::Answer;
 use super::area::{Area, View};
 use super::crop::{Cropper, Picture, Rect};
@@ -110,6 +111,9 @@ pub struct Face {
     /// Whether this is where it should be, by its motion, and not where it was seen in this very picture: nobody
     /// looked for faces there, or it wasn't found.
     pub predicted: bool,
+    /// As the locator saw them last, moved and scaled with the box. They may lie outside of the picture. `None` for
+    /// regions of a request, and where no face was looked for.
+    pub landmarks: Option<Landmarks>,
 }
 
 impl Face {
@@ -338,7 +342,15 @@ impl Analyzer {
         }
         if let Some(Answer { probability, smiling, .. }) = self.answer {
             let rect = view.back(rect);
-            self.faces.push(Face { id: 0, rect, probability, smiling, region: None, predicted: false });
+            self.faces.push(Face {
+                id: 0,
+                rect,
+                probability,
+                smiling,
+                region: None,
+                predicted: false,
+                landmarks: None,
+            });
         }
         Ok(())
     }
@@ -383,7 +395,7 @@ impl Analyzer {
         self.in_view.extend(regions.iter().enumerate().filter_map(cut));
         keep_largest(&mut self.in_view, MOST_REGIONS);
         for &(index, rect) in &self.in_view {
-            self.sightings.push(Sighting { rect, certainty: Certainty::Sure });
+            self.sightings.push(Sighting { rect, certainty: Certainty::Sure, landmarks: None });
             self.regions.push(index);
         }
         self.tracker.update(&self.sightings, self.clock.now);
@@ -412,6 +424,7 @@ impl Analyzer {
                     score if score >= least => Certainty::Likely,
                     _ => Certainty::Faint,
                 },
+                landmarks: Some(found.landmarks.map(|point| view.back_point(point))),
             }));
             self.effort = Effort { inferred: true, fresh: true, located: true };
         }
@@ -500,7 +513,8 @@ impl Analyzer {
                 let Answer { probability, smiling, .. } = answer;
                 let region = track.sighting.and_then(|index| self.regions.get(index).copied());
                 let predicted = coasting || !self.effort.located;
-                self.faces.push(Face { id: track.id, rect, probability, smiling, region, predicted });
+                let (id, landmarks) = (track.id, track.landmarks());
+                self.faces.push(Face { id, rect, probability, smiling, region, predicted, landmarks });
             }
         }
     }

@@ -87,6 +87,11 @@ impl<'a> View<'a> {
         Rect { x: rect.x + x, y: rect.y + y, ..rect }
     }
 
+    /// As [`View::back`], of a point (x, y).
+    pub fn back_point(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+        [x + self.origin[0], y + self.origin[1]]
+    }
+
     /// From pixels of the picture to those of the part.
     pub fn within(&self, rect: Rect) -> Rect {
         let [x, y] = self.origin;

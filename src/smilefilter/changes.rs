@@ -73,6 +73,7 @@ mod tests {
             smiling,
             region: None,
             predicted: false,
+            landmarks: None,
         };
         let changes = known.update(&faces.iter().map(face).collect::<Vec<_>>());
         changes.iter().map(|change| (change.event, change.identity)).collect()

@@ -41,6 +41,18 @@ impl Rect {
         if smaller > 0.0 { self.shared(other) / smaller } else { 0.0 }
     }
 
+    /// Where a point (x, y) of this rectangle is once the rectangle has become `other`: moved and scaled with it.
+    pub fn carry(self, [x, y]: [f32; 2], other: Self) -> [f32; 2] {
+        let along = |at: f32, from: f32, len: f32, to: f32, to_len: f32| {
+            let scale = if len > 0.0 { to_len / len } else { 1.0 };
+            to + (at - from) * scale
+        };
+        [
+            along(x, self.x, self.width, other.x, other.width),
+            along(y, self.y, self.height, other.y, other.height),
+        ]
+    }
+
     /// The area that both have in common.
     fn shared(self, other: Self) -> f32 {
         let shared =

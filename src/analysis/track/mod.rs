@@ -5,6 +5,7 @@ mod motion;
 
 use std::time::Duration;
 
+use super::Landmarks;
 use super::answer::Answer;
 use super::crop::Rect;
 use matching::Matcher;
@@ -42,6 +43,14 @@ pub struct Sighting {
     /// In pixels; both sides above 0.
     pub rect: Rect,
     pub certainty: Certainty,
+    /// In pixels; `None` where only the box is known.
+    pub landmarks: Option<Landmarks>,
+}
+
+impl Sighting {
+    fn with_landmarks(&self) -> Option<(Rect, Landmarks)> {
+        Some((self.rect, self.landmarks?))
+    }
 }
 
 /// What a sighting is worth.
@@ -72,6 +81,8 @@ pub struct Track {
     pub sighting: Option<usize>,
     /// Whether it smiles, once that was asked.
     pub answer: Option<Answer>,
+    /// The landmarks of the last sighting, with the box that it had.
+    seen_with: Option<(Rect, Landmarks)>,
     /// Whether the last sighting was a faint one.
     faint: bool,
     /// Whether it takes a better one.
@@ -154,6 +165,7 @@ impl Tracker {
                 track.motion.update(sightings[index].rect, time.saturating_sub(track.seen));
                 track.rect = track.motion.rect();
                 track.seen = time;
+                track.seen_with = sightings[index].with_landmarks();
                 track.faint = sightings[index].certainty == Certainty::Faint;
                 track.doubted = false;
             }
@@ -170,7 +182,7 @@ impl Tracker {
                 Certainty::Likely if !first => 0,
                 Certainty::Likely | Certainty::Sure => next(&mut self.last_id),
             };
-            self.tracks.push(Track::new(id, index, sighting.rect, time));
+            self.tracks.push(Track::new(id, index, sighting, time));
         }
         self.forget_the_longest_unseen();
     }
@@ -218,11 +230,26 @@ impl Tracker {
 }
 
 impl Track {
-    fn new(id: u32, sighting: usize, rect: Rect, time: Duration) -> Self {
-        let motion = Motion::new(rect);
-        let [faint, doubted] = [false; 2];
-        let sighting = Some(sighting);
-        Self { id, rect, sighting, answer: None, faint, doubted, motion, seen: time, missed: 0 }
+    fn new(id: u32, index: usize, sighting: &Sighting, time: Duration) -> Self {
+        Self {
+            id,
+            rect: sighting.rect,
+            sighting: Some(index),
+            answer: None,
+            seen_with: sighting.with_landmarks(),
+            faint: false,
+            doubted: false,
+            motion: Motion::new(sighting.rect),
+            seen: time,
+            missed: 0,
+        }
+    }
+
+    /// The landmarks of the last sighting, moved and scaled with the box to where the face is now, in pixels. They may
+    /// lie outside of the picture. `None` where that sighting had none.
+    pub fn landmarks(&self) -> Option<Landmarks> {
+        let (seen, landmarks) = self.seen_with?;
+        Some(landmarks.map(|point| seen.carry(point, self.rect)))
     }
 
     /// Whether it was missing in the last update at most: however far apart frames are, a single failed
@@ -249,7 +276,7 @@ mod tests {
                 .map(|index| {
                     let (x, y) = (100.0 * index as f32, 1000.0 * frame as f32);
                     let rect = Rect { x, y, width: 10.0, height: 10.0 };
-                    Sighting { rect, certainty: Certainty::Sure }
+                    Sighting { rect, certainty: Certainty::Sure, landmarks: None }
                 })
                 .collect();
             tracker.update(&sightings, Duration::from_millis(10) * frame);
