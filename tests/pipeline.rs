@@ -43,7 +43,7 @@ fn gst_launch_takes_every_property() {
     let properties = "device=cpu region=roi roi-type=face display=box+bar+fps updates=none mode=async \
                       min-face-size=0.2 max-faces=3 threshold=0.6 hysteresis=0.05 smoothing=0.5 \
                       inference-interval=2 detection-interval=4 smile-color=0xff00ff00 neutral-color=0x80ffffff \
-                      font-scale=1.5 area=0.1,0.1,0.8,0.8 labels=No|Yes attach-metas=false post-messages=false face-model-file=\"\"";
+                      font-scale=1.5 area=0.1,0.1,0.8,0.8 labels=No|Yes attach-metas=false post-messages=false source-id=door face-model-file=\"\"";
     let line = |properties: &str| format!("videotestsrc num-buffers=2 ! smilefilter {properties} ! fakesink");
     succeed("gst-launch-1.0", &line(properties));
     for region in ["auto", "faces", "center", "full"] {

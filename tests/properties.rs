@@ -54,6 +54,7 @@ fn properties_are_those_of_the_table() {
         ("attach-metas", "gboolean", "true", "playing"),
         ("post-messages", "gboolean", "true", "playing"),
         ("updates", "GstSmileFilterUpdates", "on-change", "playing"),
+        ("source-id", "gchararray", "", "playing"),
         ("stats", "GstStructure", "", "read"),
         ("smiling", "gboolean", "false", "read"),
         ("num-faces", "guint", "0", "read"),

@@ -124,6 +124,7 @@ fn cropped(crop: &str, mode: &str, understands_crops: bool) -> Vec<Results> {
     element.set_bus(None);
     for results in &mut told {
         results.inference_time = gst::ClockTime::ZERO;
+        (results.utc, results.source) = (None, String::new());
     }
     told
 }

@@ -44,6 +44,8 @@ pub struct State {
     running: bool,
     /// Whether anything was told since then.
     pub told: bool,
+    /// Messages posted since the start.
+    pub sequence: u64,
     /// Whether the user has heard that frames can't be analysed.
     pub warned: bool,
     /// Whether the user has heard that this stream's pictures are to be turned.
@@ -98,7 +100,8 @@ impl SmileFilter {
     /// What a frame needs to know, and what it is worked on with.
     fn begin(&self, buffer: &gst::BufferRef) -> Option<(Snapshot, Box<Streaming>)> {
         let settings = self.settings().frame.clone();
-        let times = self.times(buffer);
+        let info = self.state().info.clone()?;
+        let times = self.times(buffer, &info);
         let qos = self.obj().property::<bool>("qos");
         self.stats.counts().frames += 1;
         let mut state = self.state();
@@ -108,7 +111,7 @@ impl SmileFilter {
         let repeats = state.running && buffer.flags().contains(gst::BufferFlags::GAP);
         let late = !repeats && state.is_late(times.running_time.filter(|_| qos));
         let frame = Snapshot {
-            info: state.info.clone()?,
+            info,
             settings,
             pool: state.pool.clone(),
             anew: !std::mem::replace(&mut state.running, true),

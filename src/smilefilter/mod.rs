@@ -1,7 +1,7 @@
 //! The element `smilefilter`: who smiles in a video stream?
 //!
 //! It finds the faces in each frame and follows them, draws the answers, puts them onto the buffer as
-//! regions of interest and posts an element message ([`Results`]). Frames keep their order, number,
+//! regions of interest and as a meta ([`Results::from_buffer`]), and posts an element message ([`Results`]). Frames keep their order, number,
 //! timestamps and format.
 //!
 //! ```text
@@ -10,21 +10,24 @@
 
 use glib::prelude::*;
 
+mod announce;
 mod caps;
 mod changes;
 mod frame;
 mod imp;
+mod json;
 mod latency;
 mod load;
 mod mailbox;
+mod metas;
 mod orientation;
 mod overlay;
 mod process;
 mod properties;
-mod regions;
 mod results;
 mod stats;
 mod swap;
+mod utc;
 mod worker;
 
 pub use frame::{FORMATS, picture};
@@ -101,5 +104,6 @@ pub enum Display {
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    metas::results::register();
     gst::Element::register(Some(plugin), "smilefilter", gst::Rank::NONE, SmileFilter::static_type())
 }

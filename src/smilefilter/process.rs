@@ -7,15 +7,16 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_video::VideoFrameRef;
 
-use super::changes::Change;
 use super::frame::Blender;
 use super::imp::{CAT, SmileFilter};
 use super::mailbox::{Mailbox, Panic};
+use super::metas::{self, regions};
 use super::overlay::{Overlay, Style};
 use super::properties::{FrameSettings, Labels};
+use super::utc::utc;
 use super::worker::{Outcome, Task, Worker};
-use super::{Event, Results, Updates, frame, regions, results};
-use crate::analysis::{self, Effort, Rect, Search};
+use super::{Results, frame};
+use crate::analysis::{Effort, Rect, Search};
 use crate::model::Error;
 
 /// What only the streaming thread uses.
@@ -122,10 +123,16 @@ impl SmileFilter {
         let Some(outcome) = &streaming.outcome else { return Ok(()) };
         gst::trace!(CAT, imp = self, "{outcome:?}");
         let settings = &frame.settings;
-        if settings.attach_metas {
-            regions::write(buffer, settings.roi_type, &outcome.faces);
-        }
-        self.announce(outcome, settings, &streaming.times);
+        let results = settings.attach_metas.then(|| {
+            let mut results = self.results(outcome, settings, &streaming.times);
+            regions::write(buffer, settings.roi_type, &outcome.faces, &mut results.faces);
+            if let Err(error) = metas::results::write(buffer, &results) {
+                // Something else in the process has taken the name; messages and regions tell the same.
+                gst::log!(CAT, imp = self, "No results meta: {error}");
+            }
+            results
+        });
+        self.announce(outcome, settings, &streaming.times, results);
         let Streaming { overlay, blender, .. } = streaming;
         self.draw(overlay, blender, outcome, frame, buffer)
     }
@@ -221,20 +228,24 @@ impl SmileFilter {
             if outcome.time != streaming.times.time() {
                 outcome.effort = Effort::default();
             }
-            self.announce(&outcome, settings, &streaming.times);
+            self.announce(&outcome, settings, &streaming.times, None);
         }
     }
 
     /// The times of a frame, without faces yet.
-    pub fn times(&self, buffer: &gst::BufferRef) -> Results {
+    pub fn times(&self, buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Results {
         let segment = self.obj().segment();
         let segment = segment.downcast_ref::<gst::ClockTime>();
         let pts = buffer.pts();
+        let running_time = segment.and_then(|segment| segment.to_running_time(pts));
         Results {
             timestamp: pts,
             stream_time: segment.and_then(|segment| segment.to_stream_time(pts)),
-            running_time: segment.and_then(|segment| segment.to_running_time(pts)),
+            running_time,
+            utc: utc(&*self.obj(), buffer, running_time),
             duration: buffer.duration(),
+            width: info.width(),
+            height: info.height(),
             ..Results::default()
         }
     }
@@ -278,77 +289,6 @@ impl SmileFilter {
         attach
     }
 
-    /// Tells applications what there is and what has changed.
-    fn announce(&self, outcome: &Outcome, settings: &FrameSettings, times: &Results) {
-        let (changes, first, before, now) = {
-            let mut state = self.state();
-            let presence = |state: &super::imp::State| (state.known.smiling(), state.known.count());
-            let before = presence(&state);
-            let changes = state.known.update(&outcome.faces);
-            let first = !std::mem::replace(&mut state.told, true);
-            let now = presence(&state);
-            (changes, first, before, now)
-        };
-        // No lock is held from here on: handlers may do with the element what they like.
-        if settings.post_messages {
-            self.post(&changes, first, outcome, settings, times);
-        }
-        let obj = self.obj();
-        if before.1 != now.1 {
-            obj.notify("num-faces");
-        }
-        if before.0 != now.0 {
-            obj.notify("smiling");
-        }
-        for Change { event, identity, probability } in changes {
-            if let Event::SmileStarted | Event::SmileEnded = event {
-                let smiling = event == Event::SmileStarted;
-                obj.emit_by_name::<()>("smile-changed", &[&identity, &smiling, &f64::from(probability)]);
-            }
-        }
-    }
-
-    fn post(
-        &self,
-        changes: &[Change],
-        first: bool,
-        outcome: &Outcome,
-        settings: &FrameSettings,
-        times: &Results,
-    ) {
-        let update = match settings.updates {
-            Updates::None => return,
-            Updates::OnChange => first && changes.is_empty(),
-            Updates::OnFace => !outcome.faces.is_empty() || first && changes.is_empty(),
-            Updates::EveryFrame => true,
-        };
-        if changes.is_empty() && !update {
-            return;
-        }
-        let labels = labels(outcome, settings);
-        let face = |face: &analysis::Face| results::Face::new(face, &labels[usize::from(face.smiling)]);
-        let age = times.time().zip(outcome.time).and_then(|(now, then)| now.checked_sub(then));
-        let mut results = Results {
-            faces: outcome.faces.iter().map(face).collect(),
-            inference_time: clock_time(outcome.took),
-            stale: !outcome.effort.fresh,
-            age: if outcome.effort.fresh {
-                gst::ClockTime::ZERO
-            } else {
-                clock_time(age.unwrap_or_default())
-            },
-            ..times.clone()
-        };
-        let changes = changes.iter().map(|change| (change.event, change.identity));
-        for (event, identity) in changes.chain(update.then_some((Event::Update, 0))) {
-            (results.event, results.identity) = (event, identity);
-            let message = gst::message::Element::builder(gst::Structure::from(&results)).src(&*self.obj());
-            if self.obj().post_message(message.build()).is_err() {
-                gst::log!(CAT, imp = self, "Nobody listens to the results");
-            }
-        }
-    }
-
     /// Tells the user once that frames pass without an answer.
     pub fn warn(&self, error: &glib::BoolError) {
         gst::warning!(CAT, imp = self, "Frame passed without an answer: {error}");
@@ -386,13 +326,13 @@ impl SmileFilter {
 
 impl Results {
     /// The frame's place in the stream, for the analysis.
-    fn time(&self) -> Option<Duration> {
+    pub(super) fn time(&self) -> Option<Duration> {
         self.running_time.or(self.timestamp).map(Into::into)
     }
 }
 
 /// What to call the answers.
-fn labels<'a>(outcome: &'a Outcome, settings: &'a FrameSettings) -> &'a Labels {
+pub fn labels<'a>(outcome: &'a Outcome, settings: &'a FrameSettings) -> &'a Labels {
     settings.labels.as_ref().unwrap_or(&outcome.labels)
 }
 

@@ -3,11 +3,14 @@
 use std::str::FromStr;
 
 use gst::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::regions;
-use crate::analysis;
+use super::json::{nanoseconds, nanoseconds_or_null};
+use super::metas::regions;
+use crate::analysis::{self, Landmarks, Rect};
 
-/// The results of one frame: what an element message of the name [`Results::NAME`] holds.
+/// The results of one frame: what an element message of the name [`Results::NAME`] holds, and on the frame's buffer
+/// the meta [`Results::META`].
 ///
 /// ```
 /// # use gstsmile::smilefilter::Results;
@@ -17,22 +20,41 @@ use crate::analysis;
 ///     Some(results.faces.iter().filter(|face| face.smiling).count())
 /// }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Results {
     /// The frame's own time, or `None` where it has none.
+    #[serde(with = "nanoseconds_or_null")]
     pub timestamp: Option<gst::ClockTime>,
     /// The frame's position in the stream.
+    #[serde(with = "nanoseconds_or_null")]
     pub stream_time: Option<gst::ClockTime>,
     /// The time of its display on the pipeline's clock.
+    #[serde(with = "nanoseconds_or_null")]
     pub running_time: Option<gst::ClockTime>,
+    #[serde(with = "nanoseconds_or_null")]
     pub duration: Option<gst::ClockTime>,
+    /// The wall-clock time of the frame, since 1970 in UTC: of a reference timestamp meta on the buffer (Unix or NTP),
+    /// else by the pipeline's clock, when it was captured or, where the source isn't live, is to be shown.
+    #[serde(with = "nanoseconds_or_null")]
+    pub utc: Option<gst::ClockTime>,
+    /// Who tells this: the property `source-id`, else the element's name.
+    pub source: String,
+    /// The number of this message among those of the element since its start, from 1 on, so that a gap shows that some
+    /// are missing; on a buffer that of the last message before its frame, 0 where there was none.
+    pub sequence: u64,
     /// Why this is told.
     pub event: Event,
     /// Whose event it is; 0 for [`Event::Update`], and where the answer is not of a face.
     pub identity: u32,
     pub faces: Vec<Face>,
+    /// Pixels in a row of the frame that was analysed, to which the places of faces refer.
+    pub width: u32,
+    /// Rows of that frame.
+    pub height: u32,
     /// How long the last analysis with a network has taken, from the frame to its faces: detection, crops,
     /// classification and tracking.
+    #[serde(with = "nanoseconds")]
     pub inference_time: gst::ClockTime,
     /// Whether nothing of the result is of this frame: no network has run on it, and it had no regions of
     /// interest. Boxes are then predicted, or an earlier frame's with `mode=async`, and answers an earlier frame's.
@@ -41,11 +63,13 @@ pub struct Results {
     pub stale: bool,
     /// How much earlier in the stream the last frame was of which the result holds something; 0 where it is this
     /// one, or where that is not known.
+    #[serde(with = "nanoseconds")]
     pub age: gst::ClockTime,
 }
 
 /// What has happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     SmileStarted,
     SmileEnded,
@@ -84,7 +108,8 @@ impl FromStr for Event {
 
 /// A face, or with `region` `center` and `full` the part of the frame that was looked at, and the
 /// answer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Face {
     /// Whose face it is: the same number from frame to frame, from 1 on; 0 where it is no face.
     pub id: u32,
@@ -101,20 +126,77 @@ pub struct Face {
     /// Whether the box is where the face should be by its motion: no detection ran on the frame, or it did not
     /// find this face.
     pub predicted: bool,
+    /// The id of the region of interest on the buffer that has this face's box. `None` where metas aren't attached, for
+    /// what is no face, and where a region of upstream's was cut off at an edge or has moved on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<i32>,
+    /// In pixels of the frame (x, y): right eye, left eye, nose, right and left corner of the mouth, as the person has
+    /// them; where they should be if the box is predicted. They may lie outside of the frame. `None` for regions of
+    /// upstream, and where no face was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landmarks: Option<Landmarks>,
 }
 
-/// Why a structure is not a [`Results`].
+/// Why a structure or a text is not a [`Results`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResultsError {
     #[error("the structure is a \"{0}\"")]
     Name(String),
     #[error("{0}")]
     Field(String),
+    #[error("{0}")]
+    Json(String),
 }
 
 impl Results {
     /// The name of the message's structure.
     pub const NAME: &str = "smilefilter";
+
+    /// Sets the fields of a structure, whatever its name is.
+    pub(super) fn fill(&self, structure: &mut gst::StructureRef) {
+        let faces = self.faces.iter().map(|face| gst::Structure::from(face).to_send_value());
+        structure.set("timestamp", self.timestamp);
+        structure.set("stream-time", self.stream_time);
+        structure.set("running-time", self.running_time);
+        structure.set("duration", self.duration);
+        structure.set("utc", self.utc);
+        structure.set("source", &self.source);
+        structure.set("sequence", self.sequence);
+        structure.set("event", self.event.as_str());
+        structure.set("identity", self.identity);
+        structure.set("faces", gst::Array::from_iter(faces));
+        structure.set("width", self.width);
+        structure.set("height", self.height);
+        structure.set("inference-time", self.inference_time);
+        structure.set("stale", self.stale);
+        structure.set("age", self.age);
+    }
+
+    /// Reads what [`Results::fill`] wrote.
+    pub(super) fn read(structure: &gst::StructureRef) -> Result<Self, ResultsError> {
+        let faces: gst::ArrayRef = field(structure, "faces")?;
+        let face = |value: &glib::SendValue| match value.get::<gst::Structure>() {
+            Ok(structure) => Face::try_from(structure.as_ref()),
+            Err(error) => Err(ResultsError::Field(format!("faces: {error}"))),
+        };
+        Ok(Self {
+            timestamp: field(structure, "timestamp")?,
+            stream_time: field(structure, "stream-time")?,
+            running_time: field(structure, "running-time")?,
+            duration: field(structure, "duration")?,
+            utc: field(structure, "utc")?,
+            source: field(structure, "source")?,
+            sequence: field(structure, "sequence")?,
+            event: field::<&str>(structure, "event")?.parse()?,
+            identity: field(structure, "identity")?,
+            faces: faces.iter().map(face).collect::<Result<_, _>>()?,
+            width: field(structure, "width")?,
+            height: field(structure, "height")?,
+            inference_time: field(structure, "inference-time")?,
+            stale: field(structure, "stale")?,
+            age: field(structure, "age")?,
+        })
+    }
 }
 
 impl Face {
@@ -131,25 +213,33 @@ impl Face {
             probability: face.probability.into(),
             label: label.into(),
             predicted: face.predicted,
+            region: None,
+            landmarks: face.landmarks,
         }
+    }
+
+    /// Whether all numbers are in their ranges.
+    pub(super) fn check(&self) -> Result<(), ResultsError> {
+        if !(0.0..=1.0).contains(&self.probability) {
+            return Err(ResultsError::Field(format!("probability: {} is none", self.probability)));
+        }
+        if self.landmarks.is_some_and(|points| points.as_flattened().iter().any(|at| !at.is_finite())) {
+            return Err(ResultsError::Field("landmarks: they aren't anywhere".into()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn rect(&self) -> Rect {
+        let [x, y, width, height] = [self.x, self.y, self.width, self.height].map(|value| value as f32);
+        Rect { x, y, width, height }
     }
 }
 
 impl From<&Results> for gst::Structure {
     fn from(results: &Results) -> Self {
-        let faces = results.faces.iter().map(|face| Self::from(face).to_send_value());
-        Self::builder(Results::NAME)
-            .field("timestamp", results.timestamp)
-            .field("stream-time", results.stream_time)
-            .field("running-time", results.running_time)
-            .field("duration", results.duration)
-            .field("event", results.event.as_str())
-            .field("identity", results.identity)
-            .field("faces", gst::Array::from_iter(faces))
-            .field("inference-time", results.inference_time)
-            .field("stale", results.stale)
-            .field("age", results.age)
-            .build()
+        let mut structure = Self::new_empty(Results::NAME);
+        results.fill(&mut structure);
+        structure
     }
 }
 
@@ -165,6 +255,8 @@ impl From<&Face> for gst::Structure {
             .field("probability", face.probability)
             .field("label", &face.label)
             .field("predicted", face.predicted)
+            .field_if_some("region", face.region)
+            .field_if_some("landmarks", face.landmarks.map(numbers))
             .build()
     }
 }
@@ -174,23 +266,7 @@ impl TryFrom<&gst::StructureRef> for Results {
 
     fn try_from(structure: &gst::StructureRef) -> Result<Self, Self::Error> {
         expect_name(structure, Self::NAME)?;
-        let faces: gst::ArrayRef = field(structure, "faces")?;
-        let face = |value: &glib::SendValue| match value.get::<gst::Structure>() {
-            Ok(structure) => Face::try_from(structure.as_ref()),
-            Err(error) => Err(ResultsError::Field(format!("faces: {error}"))),
-        };
-        Ok(Self {
-            timestamp: field(structure, "timestamp")?,
-            stream_time: field(structure, "stream-time")?,
-            running_time: field(structure, "running-time")?,
-            duration: field(structure, "duration")?,
-            event: field::<&str>(structure, "event")?.parse()?,
-            identity: field(structure, "identity")?,
-            faces: faces.iter().map(face).collect::<Result<_, _>>()?,
-            inference_time: field(structure, "inference-time")?,
-            stale: field(structure, "stale")?,
-            age: field(structure, "age")?,
-        })
+        Self::read(structure)
     }
 }
 
@@ -199,7 +275,7 @@ impl TryFrom<&gst::StructureRef> for Face {
 
     fn try_from(structure: &gst::StructureRef) -> Result<Self, Self::Error> {
         expect_name(structure, "face")?;
-        Ok(Self {
+        let face = Self {
             id: field(structure, "id")?,
             x: field(structure, "x")?,
             y: field(structure, "y")?,
@@ -209,8 +285,31 @@ impl TryFrom<&gst::StructureRef> for Face {
             probability: field(structure, "probability")?,
             label: field(structure, "label")?,
             predicted: field(structure, "predicted")?,
-        })
+            region: optional(structure, "region")?,
+            landmarks: optional(structure, "landmarks")?.map(points).transpose()?,
+        };
+        face.check()?;
+        Ok(face)
     }
+}
+
+/// Landmarks as x and y in turn, which languages without nested arrays can read.
+fn numbers(landmarks: Landmarks) -> gst::Array {
+    gst::Array::new(landmarks.as_flattened().iter().map(|&number| f64::from(number)))
+}
+
+/// What [`numbers`] wrote.
+fn points(numbers: gst::ArrayRef) -> Result<Landmarks, ResultsError> {
+    let mut landmarks = Landmarks::default();
+    let points = landmarks.as_flattened_mut();
+    let wrong = || ResultsError::Field("landmarks: they aren't five points".into());
+    if numbers.len() != points.len() {
+        return Err(wrong());
+    }
+    for (point, number) in points.iter_mut().zip(numbers.iter()) {
+        *point = number.get::<f64>().map_err(|_| wrong())? as f32;
+    }
+    Ok(landmarks)
 }
 
 fn expect_name(structure: &gst::StructureRef, name: &str) -> Result<(), ResultsError> {
@@ -227,6 +326,13 @@ fn field<'a, T: glib::value::FromValue<'a>>(
     structure.get(name).map_err(|error| ResultsError::Field(error.to_string()))
 }
 
+fn optional<'a, T: glib::value::FromValue<'a>>(
+    structure: &'a gst::StructureRef,
+    name: &str,
+) -> Result<Option<T>, ResultsError> {
+    structure.get_optional(name).map_err(|error| ResultsError::Field(error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,8 +343,13 @@ mod tests {
             stream_time: Some(gst::ClockTime::from_mseconds(2500)),
             running_time: None,
             duration: None,
+            utc: Some(gst::ClockTime::from_seconds(1_780_000_000)),
+            source: "Tür 🚪".into(),
+            sequence: 1 << 40,
             event: Event::SmileStarted,
             identity: 7,
+            width: 640,
+            height: 480,
             inference_time: gst::ClockTime::from_useconds(700),
             stale: true,
             age: gst::ClockTime::from_mseconds(66),
@@ -253,6 +364,8 @@ mod tests {
                     probability: 0.75,
                     label: "Smiling".into(),
                     predicted: true,
+                    region: Some(-3),
+                    landmarks: Some([[1.5, 2.0], [3.0, 4.0], [-5.0, 6.0], [7.0, 8.0], [9.0, 1e4]]),
                 },
                 Face { label: "Not smiling 🙁".into(), ..Face::default() },
             ],
@@ -283,6 +396,10 @@ mod tests {
         assert_eq!(structure.get::<u64>("inference-time"), Ok(700_000));
         assert_eq!(structure.get::<bool>("stale"), Ok(true));
         assert_eq!(structure.get::<u64>("age"), Ok(66_000_000));
+        assert_eq!(structure.get::<u64>("utc"), Ok(1_780_000_000_000_000_000));
+        assert_eq!(structure.get::<&str>("source"), Ok("Tür 🚪"));
+        assert_eq!(structure.get::<u64>("sequence"), Ok(1 << 40));
+        assert_eq!((structure.get::<u32>("width"), structure.get::<u32>("height")), (Ok(640), Ok(480)));
         let faces = structure.get::<gst::Array>("faces").unwrap();
         let face = faces[0].get::<gst::Structure>().unwrap();
         assert_eq!(face.name(), "face");
@@ -292,6 +409,12 @@ mod tests {
         assert_eq!(face.get::<f64>("probability"), Ok(0.75));
         assert_eq!(face.get::<&str>("label"), Ok("Smiling"));
         assert_eq!(face.get::<bool>("predicted"), Ok(true));
+        assert_eq!(face.get::<i32>("region"), Ok(-3));
+        let landmarks = face.get::<gst::Array>("landmarks").unwrap();
+        let numbers: Vec<f64> = landmarks.iter().map(|number| number.get().unwrap()).collect();
+        assert_eq!(numbers, [1.5, 2.0, 3.0, 4.0, -5.0, 6.0, 7.0, 8.0, 9.0, 1e4]);
+        let other = faces[1].get::<gst::Structure>().unwrap();
+        assert!(!other.has_field("landmarks") && !other.has_field("region"));
     }
 
     #[test]
@@ -309,5 +432,10 @@ mod tests {
         let mut broken = gst::Structure::from(&results());
         broken.set("faces", gst::Array::new([1i32]));
         assert!(refused(&broken).to_string().contains("faces"));
+        for landmarks in [gst::Array::new([0.5; 9]), gst::Array::new([1i32; 10])] {
+            let mut face = gst::Structure::from(&results().faces[0]);
+            face.set("landmarks", landmarks);
+            assert!(Face::try_from(face.as_ref()).unwrap_err().to_string().contains("landmarks"));
+        }
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use gst_video::{VideoOverlayComposition, VideoOverlayRectangle};
 
+use super::metas::regions;
 use super::properties::{FrameSettings, Labels};
-use super::{Display, frame, regions};
+use super::{Display, frame};
 use crate::analysis::Face;
 use place::Area;
 use shape::{Color, Fonts, Frame, Layout, PADDING, Plate};

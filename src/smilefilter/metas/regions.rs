@@ -1,9 +1,12 @@
 //! Faces as metadata of a buffer: those that upstream found, and those that were found here.
 
+use std::collections::HashMap;
+
 use glib::translate::IntoGlib;
 use gst_video::VideoRegionOfInterestMeta as RegionMeta;
 
 use crate::analysis::{Face, Rect};
+use crate::smilefilter::results;
 
 /// The type of the regions that are put onto buffers here.
 const FACE: &str = "face";
@@ -12,32 +15,67 @@ const SMILE: &str = "smile";
 
 /// Replaces `rects` by the buffer's regions of one type, or all where it is `None`.
 pub fn read(buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut Vec<Rect>) {
-    let rect = |meta: gst::MetaRef<RegionMeta>| {
-        let (x, y, width, height) = meta.rect();
-        let [x, y, width, height] = [x, y, width, height].map(|value| value as f32);
-        Rect { x, y, width, height }
-    };
     let metas = buffer.iter_meta::<RegionMeta>();
     rects.clear();
-    rects.extend(metas.filter(|meta| is_of_type(meta.as_ptr(), roi_type)).map(rect));
+    rects.extend(metas.filter(|meta| is_of_type(meta.as_ptr(), roi_type)).map(|meta| rect(&meta)));
 }
 
 /// Tells the answers: faces that are regions which [`read`] listed get a parameter, others become
-/// regions of the type `face`. Only metadata changes.
-pub fn write(buffer: &mut gst::BufferRef, roi_type: Option<glib::Quark>, faces: &[Face]) {
+/// regions of the type `face`. Only metadata changes. `told` are the same faces, which learn the ids of their regions.
+pub fn write(
+    buffer: &mut gst::BufferRef,
+    roi_type: Option<glib::Quark>,
+    faces: &[Face],
+    told: &mut [results::Face],
+) {
     let metas = buffer.iter_meta_mut::<RegionMeta>();
     for (index, mut meta) in metas.filter(|meta| is_of_type(meta.as_ptr(), roi_type)).enumerate() {
-        if let Some(face) = faces.iter().find(|face| face.region == Some(index)) {
+        if let Some(place) = faces.iter().position(|face| face.region == Some(index)) {
+            let face = &faces[place];
             meta.add_param(smile(face));
+            // 0 is no id. Without one, nobody could tell later which region was which face.
+            if meta.id() == 0 {
+                meta.set_id(face.id as i32);
+            }
+            // One that was cut off, or is elsewhere by now, would not lead back to the face.
+            if told[place].rect() == rect(&meta) {
+                told[place].region = Some(meta.id());
+            }
         }
     }
-    for face in faces.iter().filter(|face| face.id > 0 && face.region.is_none()) {
+    for (face, told) in faces.iter().zip(told).filter(|(face, _)| face.id > 0 && face.region.is_none()) {
         let (x, y, width, height) = pixels(face.rect);
         // Nothing within a frame is below 0.
         let rect = (x as u32, y as u32, width as u32, height as u32);
         let mut meta = RegionMeta::add(buffer, FACE, rect);
         meta.set_id(face.id as i32);
         meta.add_param(smile(face));
+        told.region = Some(meta.id());
+    }
+}
+
+/// Moves faces to where their regions are by now, which transforms may have scaled.
+pub fn follow(buffer: &gst::BufferRef, faces: &mut [results::Face]) {
+    if faces.is_empty() {
+        return;
+    }
+    let mut places = HashMap::new();
+    for meta in buffer.iter_meta::<RegionMeta>() {
+        // An id that was given twice says nothing.
+        let place = places.entry(meta.id()).or_insert(Some(meta.rect()));
+        *place = place.filter(|&place| place == meta.rect());
+    }
+    for face in faces {
+        let Some((x, y, width, height)) = face.region.and_then(|id| places.get(&id).copied().flatten())
+        else {
+            face.region = None;
+            continue;
+        };
+        let before = face.rect();
+        let [x, y, width, height] = [x, y, width, height].map(|value| value.try_into().unwrap_or(i32::MAX));
+        (face.x, face.y, face.width, face.height) = (x, y, width, height);
+        let now = face.rect();
+        face.landmarks = face.landmarks.map(|points| points.map(|point| before.carry(point, now)));
     }
 }
 
@@ -58,6 +96,12 @@ pub fn pixels(rect: Rect) -> (i32, i32, i32, i32) {
     let (x, y) = (rect.x.round() as i32, rect.y.round() as i32);
     let (right, bottom) = ((rect.x + rect.width).round() as i32, (rect.y + rect.height).round() as i32);
     (x, y, right - x, bottom - y)
+}
+
+fn rect(meta: &RegionMeta) -> Rect {
+    let (x, y, width, height) = meta.rect();
+    let [x, y, width, height] = [x, y, width, height].map(|value| value as f32);
+    Rect { x, y, width, height }
 }
 
 fn smile(face: &Face) -> gst::Structure {
