@@ -1,5 +1,5 @@
-//! Writes one line of JSON for each smile and each face that comes or goes in a video, and draws such
-//! lines as a timeline.
+//! Writes one line of JSON for each smile and each face that comes or goes in a video, after
+//! `results.schema.json`, and draws such lines as a timeline.
 //!
 //! ```sh
 //! cargo run --release --example smile-log -- holiday.mp4 > holiday.jsonl
@@ -20,7 +20,6 @@ use common::play::Play;
 use common::{Error, Usage, add, make, shown, smilefilter};
 use gst::prelude::*;
 use gstsmile::smilefilter::{Event, Results};
-use serde_json::{Value, json};
 
 const HELP: &str = "\
 Writes a line of JSON for each face that comes or goes and each smile that starts or ends.
@@ -86,25 +85,10 @@ fn log(video: &OsStr, updates: &str, properties: &[OsString]) -> Result<(), Erro
     let mut output = std::io::stdout().lock();
     Play { pipeline: &pipeline, name: Some(&input.name()), is_live: input.is_live() }.run(|structure| {
         if let Ok(results) = Results::try_from(structure) {
-            writeln!(output, "{}", line(&results))
+            writeln!(output, "{}", results.to_json())
                 .map_err(|error| format!("the log can't be written: {error}"))?;
         }
         Ok(())
-    })
-}
-
-fn line(results: &Results) -> Value {
-    let faces = results.faces.iter().map(|face| {
-        json!({
-            "id": face.id, "x": face.x, "y": face.y, "width": face.width, "height": face.height,
-            "smiling": face.smiling, "probability": face.probability,
-        })
-    });
-    json!({
-        "time": results.stream_time.map(|time| time.seconds_f64()),
-        "event": results.event.as_str(),
-        "identity": results.identity,
-        "faces": faces.collect::<Vec<_>>(),
     })
 }
 
@@ -117,26 +101,23 @@ struct Row {
 
 /// A picture of each face's smiles, as SVG.
 fn timeline(log: &str) -> Result<String, Error> {
-    let mut rows = BTreeMap::<u64, Row>::new();
-    let (mut open, mut end) = (BTreeMap::<(u64, bool), f64>::new(), 0.0f64);
+    let mut rows = BTreeMap::<u32, Row>::new();
+    let (mut open, mut end) = (BTreeMap::<(u32, bool), f64>::new(), 0.0f64);
     for (number, text) in (1..).zip(log.lines()) {
-        let line: Value = serde_json::from_str(text).map_err(|error| format!("line {number}: {error}"))?;
-        let (Some(time), Some(event), Some(id)) =
-            (line["time"].as_f64(), line["event"].as_str(), line["identity"].as_u64())
-        else {
-            continue;
-        };
-        if !(0.0..MOST_SECONDS).contains(&time) {
+        let results = Results::from_json(text).map_err(|error| format!("line {number}: {error}"))?;
+        let (id, Some(time)) = (results.identity, results.stream_time) else { continue };
+        let time = time.seconds_f64();
+        if time >= MOST_SECONDS {
             return Err(format!("line {number}: {time} is no time of a log, in seconds").into());
         }
         end = end.max(time);
-        let mut close = |id: u64, smile: bool| {
+        let mut close = |id: u32, smile: bool| {
             if let Some(from) = open.remove(&(id, smile)) {
                 let row = rows.entry(id).or_default();
                 if smile { &mut row.smiles } else { &mut row.there }.push([from, time]);
             }
         };
-        match event.parse().map_err(|_| format!("line {number}: there is no event \"{event}\""))? {
+        match results.event {
             Event::FaceLost => [true, false].into_iter().for_each(|smile| close(id, smile)),
             Event::SmileEnded => close(id, true),
             Event::FaceAppeared => drop(open.insert((id, false), time)),
@@ -151,7 +132,7 @@ fn timeline(log: &str) -> Result<String, Error> {
     Ok(draw(&rows, end))
 }
 
-fn draw(rows: &BTreeMap<u64, Row>, end: f64) -> String {
+fn draw(rows: &BTreeMap<u32, Row>, end: f64) -> String {
     let x = |time: f64| 80.0 + 900.0 * time / end.max(1e-9);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1000\" height=\"{}\" font-family=\"sans-serif\" \
