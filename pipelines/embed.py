@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The element in a Python program: frames in an appsink, results as messages.
+"""The element in a Python program: frames in an appsink, results as messages and from the frames themselves.
 
     GST_PLUGIN_PATH=target/release pipelines/embed.py tests/data/astronaut.jpg
 """
@@ -12,17 +12,31 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
-from gi.repository import Gst, GstApp  # noqa: E402, F401 (GstApp adds methods to appsink)
+gi.require_version("GstVideo", "1.0")
+from gi.repository import Gst, GstApp, GstVideo  # noqa: E402, F401 (GstApp adds methods to appsink)
 
 
 def faces(structure):
-    """The faces of a message as dictionaries."""
-    names = ("id", "x", "y", "width", "height", "smiling", "probability", "label")
+    """The faces of a message or a frame's meta as dictionaries."""
+    names = ("id", "x", "y", "width", "height", "smiling", "probability", "label", "region")
     # get_value() gives arrays only where the package python3-gst-1.0 is installed; this works everywhere,
     # though PyGObject calls it old.
     warnings.simplefilter("ignore", DeprecationWarning)
     _, array = structure.get_array("faces")
-    return [{name: array.get_nth(i).get_value(name) for name in names} for i in range(array.n_values)]
+    all_fields = (array.get_nth(i) for i in range(array.n_values))
+    return [{name: face.get_value(name) for name in names if face.has_field(name)} for face in all_fields]
+
+
+def faces_on(buffer):
+    """What a frame itself says, however it was converted since; scaled frames have scaled regions of interest."""
+    meta = buffer.get_custom_meta("GstSmileFilterMeta")
+    found = faces(meta.get_structure()) if meta else []
+    for face in found:
+        if "region" in face:
+            place = GstVideo.buffer_get_video_region_of_interest_meta_id(buffer, face["region"])
+            if place:
+                face.update(x=place.x, y=place.y, width=place.w, height=place.h)
+    return found
 
 
 def main(path):
@@ -54,6 +68,7 @@ def main(path):
         if sample:
             shape, time = sample.get_caps().get_structure(0), sample.get_buffer().pts
             print(f"frame of {shape.get_value('width')}x{shape.get_value('height')} at {time / Gst.SECOND:.3f}")
+            print("on the frame", faces_on(sample.get_buffer()))
             for structure in results.pop(time, []):
                 print(structure.get_value("event"), structure.get_value("identity"), faces(structure))
         elif sink.is_eos():

@@ -3,6 +3,7 @@
 mod camera;
 #[path = "../common/mod.rs"]
 mod common;
+mod embed_c;
 mod files;
 mod names;
 mod scripts;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::{command, run};
+use gstsmile::smilefilter::Results;
 
 const ASTRONAUT: &str = "tests/data/astronaut.jpg";
 const ASTRONAUT_FILM: &str = "multifilesrc location=tests/data/astronaut.jpg loop=true num-buffers=45 \
@@ -96,6 +98,9 @@ fn smile_log_writes_a_line_an_event_and_draws_them() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].to_string())
         .collect();
     assert_eq!(events, ["\"face-appeared\"", "\"smile-started\""]);
+    let all: Vec<Results> = log.lines().map(|line| Results::from_json(line).unwrap()).collect();
+    assert!(all.iter().zip(1..).all(|(results, number)| results.sequence == number), "{log}");
+    assert!(all.iter().all(|results| results.faces[0].landmarks.is_some() && results.width == 256), "{log}");
     let frames = text(run(&example("smile-log"), &format!("--frames {}", film.display())));
     assert_eq!(frames.lines().filter(|line| line.contains("\"update\"")).count(), 45);
     let file = folder.path().join("log.jsonl");
@@ -154,9 +159,14 @@ fn what_can_not_be_is_refused_before_anything_runs() {
     }
     let shutter = told("smile-shutter", &["absent/%d.jpg", "videotestsrc num-buffers=9", "fakesink"]);
     assert!(shutter.contains("absent"), "{shutter}");
-    std::fs::write(folder.path().join("log"), "{\"time\":1e308,\"event\":\"face-lost\",\"identity\":1}\n")
-        .unwrap();
-    assert!(told("smile-log", &["--timeline", "log"]).contains("line 1"));
+    let late = gst::ClockTime::from_seconds(4_000_000_000);
+    let late = Results { stream_time: Some(late), identity: 1, ..Results::default() };
+    let no_time = "{\"time\":1e308,\"event\":\"face-lost\",\"identity\":1}".to_string();
+    for (line, words) in [(no_time, "line 1"), (late.to_json(), "line 1: 4000000000 is no time of a log")] {
+        std::fs::write(folder.path().join("log"), line).unwrap();
+        let told = told("smile-log", &["--timeline", "log"]);
+        assert!(told.contains(words), "{told}");
+    }
     #[cfg(unix)]
     assert!(told("smile-log", &["--timeline", "/dev/zero"]).contains("more than"));
     assert_eq!(names(folder.path()), ["film.mkv", "log"]);
@@ -179,6 +189,7 @@ fn embed_py_has_frames_and_their_results() {
     let told = text(run(python, &format!("pipelines/embed.py {ASTRONAUT}")));
     assert!(told.contains("frame of 256x256"), "{told}");
     assert!(told.contains("update 0 [{'id': 1") && told.contains("'smiling': True"), "{told}");
+    assert!(told.contains("on the frame [{'id': 1"), "{told}");
     let folder = tempfile::tempdir().unwrap();
     let told = text(run(python, &format!("pipelines/embed.py {}", film(folder.path()).display())));
     let frames: Vec<&str> = told.split("frame of 256x256").skip(1).collect();
