@@ -1,5 +1,7 @@
 //! One frame in, its faces out.
 
+mod search;
+
 use std::time::Duration;
 
 use super::Landmarks;
@@ -9,7 +11,7 @@ use super::crop::{Cropper, Picture, Rect};
 use super::locate::{self, Detection, Locator};
 use super::pace::{Clock, Turn};
 use super::scene::Scene;
-use super::track::{self, Certainty, Sighting, Track, Tracker};
+use super::track::{self, Sighting, Track, Tracker};
 use crate::model::{Classifier, DeviceChoice, FaceWeights, Region, Result, Weights};
 
 /// Which part of a picture is looked at.
@@ -82,15 +84,9 @@ impl Default for Settings {
 /// So many regions of a request are followed at most. Work grows with their square, and whoever sends frames
 /// must not be able to stop the stream with more; no picture shows more faces of a size that can be judged.
 pub const MOST_REGIONS: usize = 256;
-/// From this score on a face that was there before still is, though the locator's threshold be higher.
-const FAINT: f32 = 0.3;
 /// Boxes are predicted for so long at most: with the default interval that changes nothing from 20 frames a
 /// second on, and at few frames a second a face has moved too far after that for its crop to show it.
 const LONGEST_PREDICTION: Duration = Duration::from_millis(150);
-/// Of the pictures in which faces are looked for every Nth is searched as a whole, and at least one in so much time.
-/// The others are looked at where faces were, from near, which costs a fraction.
-const WHOLE_EVERY: u32 = 5;
-const LONGEST_NEAR: Duration = LONGEST_PREDICTION;
 /// How much more than its area times score counts what was looked at in the last picture.
 const STAYS: f32 = 1.25;
 
@@ -386,72 +382,6 @@ impl Analyzer {
         Ok(())
     }
 
-    /// Takes the regions of a request for sightings.
-    fn take(&mut self, view: &View, regions: &[Rect]) {
-        self.sightings.clear();
-        self.regions.clear();
-        let cut = |(index, region): (usize, &Rect)| Some((index, region.within(view.bounds())?));
-        self.in_view.clear();
-        self.in_view.extend(regions.iter().enumerate().filter_map(cut));
-        keep_largest(&mut self.in_view, MOST_REGIONS);
-        for &(index, rect) in &self.in_view {
-            self.sightings.push(Sighting { rect, certainty: Certainty::Sure, landmarks: None });
-            self.regions.push(index);
-        }
-        self.tracker.update(&self.sightings, self.clock.now);
-        // What the locator saw before is no longer what tracks were seen at, and it may see nothing there.
-        self.look_everywhere();
-        self.tracker.doubt_faces();
-    }
-
-    /// Looks for faces.
-    fn locate(&mut self, view: &View) -> Result<()> {
-        self.sightings.clear();
-        self.regions.clear();
-        self.detections.clear();
-        if let Some(mut locator) = self.locator.take() {
-            let least = locator.threshold();
-            let sure = least + self.settings.sure * (1.0 - least);
-            locator
-                .set_least_height(self.settings.least_height * view.full_height / view.part.bounds().height);
-            let looked = self.look(&mut locator, view, least.min(FAINT));
-            self.locator = Some(locator);
-            looked?;
-            self.sightings.extend(self.detections.iter().map(|found| Sighting {
-                rect: view.back(found.rect),
-                certainty: match found.score {
-                    score if score >= sure => Certainty::Sure,
-                    score if score >= least => Certainty::Likely,
-                    _ => Certainty::Faint,
-                },
-                landmarks: Some(found.landmarks.map(|point| view.back_point(point))),
-            }));
-            self.effort = Effort { inferred: true, fresh: true, located: true };
-        }
-        self.tracker.update(&self.sightings, self.clock.now);
-        Ok(())
-    }
-
-    /// Looks where faces should be, or, now and then and where one isn't there, everywhere.
-    fn look(&mut self, locator: &mut Locator, view: &View, least: f32) -> Result<()> {
-        if !self.whole.due(WHOLE_EVERY, LONGEST_NEAR, self.clock.now, false) {
-            self.tracker.carry(self.clock.now);
-            let places = || self.tracker.expected().map(|(rect, counts)| (view.within(rect), counts));
-            self.expected.clear();
-            self.expected.extend(places().map(|(rect, _)| rect));
-            let near = !self.expected.is_empty()
-                && locator.locate_near(&view.part, &self.expected, least, &mut self.detections)?;
-            let found = &self.detections;
-            let seen = |rect: Rect| found.iter().any(|face| face.rect.overlap(rect) >= locate::SAME);
-            // What has been seen once may have been no face.
-            if near && places().all(|(rect, counts)| !counts || seen(rect)) {
-                return Ok(());
-            }
-            self.whole.restart(self.clock.now);
-        }
-        locator.locate_from(&view.part, least, &mut self.detections)
-    }
-
     /// Picks the faces that are worth a look.
     fn choose(&mut self, view: &View) {
         let least = self.settings.least_height * view.full_height;
@@ -525,14 +455,5 @@ impl Analyzer {
         }
         self.classifier.probabilities(&self.crops, &mut self.probabilities)?;
         Classifier::check(&self.probabilities)
-    }
-}
-
-/// Leaves the largest of some regions, in their order.
-fn keep_largest(regions: &mut Vec<(usize, Rect)>, most: usize) {
-    if regions.len() > most {
-        regions.select_nth_unstable_by(most, |(a, x), (b, y)| y.area().total_cmp(&x.area()).then(a.cmp(b)));
-        regions.truncate(most);
-        regions.sort_unstable_by_key(|(index, _)| *index);
     }
 }

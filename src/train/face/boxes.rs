@@ -177,7 +177,7 @@ impl FoundBoxes {
     /// Reads a table as `locate` writes it: `file,x,y,w,h,score`.
     ///
     /// # Errors
-    /// As [`Boxes::read`].
+    /// Where the table can't be read, lacks a column or has something else than a number in one.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = read(path)?;
         let mut table = Table::new(path, &bytes)?;
