@@ -294,8 +294,7 @@ fn doubtful_faces_are_looked_at_again_from_near() {
         let mut found = Vec::new();
         let mut locator = Locator::new(weights).unwrap();
         locator.set_threshold(threshold);
-        locator.locate_from(&picture, 0.1, &mut found).unwrap();
-        found.retain(|face| face.score >= threshold);
+        locator.locate(&picture, &mut found).unwrap();
         (doubt, found.first().map(|face| face.score))
     };
     // White, but so small that it seems grey from afar.
@@ -355,8 +354,8 @@ fn large_faces_are_looked_for_in_a_smaller_picture() {
 #[test]
 fn the_smallest_face_that_is_asked_for_says_how_large_the_picture_is_seen() {
     let weights = spots();
-    // Faces 30 pixels high, of 480.
-    let data = white(640, 480, Rect { x: 48.0, y: 48.0, width: 6.0, height: 6.0 });
+    // Seen with 320 rows for what it is, with 120 for hardly anything.
+    let data = white(640, 480, Rect { x: 48.0, y: 48.0, width: 4.0, height: 4.0 });
     let picture = Picture::rgb(640, 480, &data);
     let mut locator = Locator::new(&weights).unwrap();
     let mut count = |least: f32| {
@@ -365,7 +364,7 @@ fn the_smallest_face_that_is_asked_for_says_how_large_the_picture_is_seen() {
         locator.locate(&picture, &mut found).unwrap();
         found.len()
     };
-    assert_eq!([0.1, 0.05, 0.0375, 0.1].map(&mut count), [0, 0, 1, 0]);
+    assert_eq!([0.1, 0.0375, 0.1].map(&mut count), [0, 1, 0]);
     // Smaller ones aren't looked for, whatever is asked.
     let data = white(640, 480, Rect { x: 48.0, y: 48.0, width: 3.0, height: 3.0 });
     let picture = Picture::rgb(640, 480, &data);

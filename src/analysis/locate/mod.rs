@@ -169,7 +169,8 @@ impl Locator {
             }
             let pass = &mut self.levels[level];
             pass.run(picture, picture.bounds(), size.map(|side| side.round().max(1.0) as usize))?;
-            pass.faces(least, &mut self.candidates);
+            // What is in doubt may turn out surer.
+            pass.faces(least.min(DOUBT.start), &mut self.candidates);
             if size[1] <= LARGE {
                 break;
             }

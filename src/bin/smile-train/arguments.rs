@@ -419,7 +419,7 @@ fn score(text: &str) -> Result<f32, String> {
 }
 
 fn height(text: &str) -> Result<f32, String> {
-    let takes = |value: f64| (f64::from(SMALLEST_HEIGHT)..=1.0).contains(&(value + 1e-6));
+    let takes = |value: f64| (SMALLEST_HEIGHT..=1.0).contains(&(value as f32));
     number(text, takes, "a number from 0.03 to 1").map(|value| value as f32)
 }
 
