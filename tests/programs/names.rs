@@ -137,8 +137,8 @@ fn errors_end_in_one_line_and_nothing_runs_on() {
     common::init();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("words.txt"), "These are words. ".repeat(99)).unwrap();
-    std::fs::write(folder.path().join("log"), "{\"time\":1,\"event\":\"update\",\"identity\":1}\nwords")
-        .unwrap();
+    let line = gstsmile::smilefilter::Results::default().to_json();
+    std::fs::write(folder.path().join("log"), format!("{line}\nwords")).unwrap();
     for (name, arguments, words) in [
         ("smile-log", &["words.txt"][..], "words.txt: "),
         ("smile-log", &["nope.mkv"], "nope.mkv: "),
