@@ -93,7 +93,7 @@ const NEAR_FACE: f32 = 0.4;
 /// A pass near one face shows others, too, whose longer side is of this share of it.
 const SHOWN: std::ops::Range<f32> = 0.25..0.6;
 /// Between these scores a face is in doubt. Scores of the second pass below the next, or as near to 1, count as that.
-const DOUBT: std::ops::Range<f32> = 0.2..0.9;
+const DOUBT: std::ops::Range<f32> = 0.45..0.9;
 const LEAST_AGAIN: f32 = 1e-3;
 /// A face near an expected one is the same from this intersection over union on.
 pub(super) const SAME: f32 = 0.25;
