@@ -10,7 +10,7 @@ use super::{Analyzer, Effort, LONGEST_PREDICTION, MOST_REGIONS};
 use crate::model::Result;
 
 /// From this share of the locator's threshold on a face that was there before still is.
-const FAINT: f32 = 0.6;
+const FAINT: f32 = 0.4;
 /// Of the pictures in which faces are looked for every Nth is searched as a whole, and at least one in so much time.
 /// The others are looked at where faces were, from near, which costs a fraction.
 const WHOLE_EVERY: u32 = 5;
