@@ -42,6 +42,8 @@ const MOSAIC: f32 = 0.25;
 const ELSEWHERE: f32 = 0.25;
 /// Standard deviation of the strongest blur, as a share of the smallest face's height.
 const MOST_BLUR: f32 = 0.06;
+/// How often a picture that is shown alone is cut so tightly that a face fills it, as collections of faces are.
+const TIGHT: f32 = 0.4;
 /// How often a picture without a face stands on its head.
 const UPSIDE_DOWN: f32 = 0.25;
 
@@ -51,7 +53,7 @@ impl Stock<'_> {
         if !main.faces.is_empty() && chance(rng, MOSAIC) {
             return self.mosaic(main, size, rng);
         }
-        if chance(rng, if main.faces.is_empty() { 0.5 } else { 0.15 }) {
+        if chance(rng, if main.faces.is_empty() { 0.5 } else { 0.25 }) {
             return Scene::picture(main, size, rng);
         }
         // Frames of other shapes are filled up to what the network wants, and second looks are small.
@@ -246,9 +248,9 @@ fn roomy(picture: &Picture) -> bool {
 /// A tilt in radians: mostly little, sometimes as far as people bend.
 fn tilt(rng: &mut ChaCha8Rng) -> f32 {
     match rng.random_range(0..20) {
-        0..13 => normal(rng, 0.12),
-        13..17 => rng.random_range(-0.6..0.6),
-        _ => rng.random_range(-1.2..1.2),
+        0..12 => normal(rng, 0.12),
+        12..16 => rng.random_range(-0.6..0.6),
+        _ => rng.random_range(-1.25..1.25),
     }
 }
 
@@ -261,6 +263,7 @@ impl Scene {
     fn picture(picture: &Picture, size: [usize; 2], rng: &mut ChaCha8Rng) -> Self {
         let bounds = picture.grey.bounds();
         let clip = match picture.faces.choose(rng) {
+            Some(face) if chance(rng, TIGHT) => filled_by(face.rect, bounds, rng),
             Some(face) if rng.random() => around(face.rect, bounds, rng),
             _ => bounds,
         };
@@ -489,6 +492,17 @@ fn beside(face: Rect, bounds: Rect) -> [Rect; 4] {
         Rect { height: face.y - bounds.y, ..bounds },
         Rect { y: below, height: bottom - below, ..bounds },
     ]
+}
+
+/// Less or little more than a face's box, within the picture.
+fn filled_by(face: Rect, bounds: Rect, rng: &mut ChaCha8Rng) -> Rect {
+    // What is cut off stays below a tenth on each side, so that the face is asked for.
+    let mut side = |edge: f32, outwards: f32| edge + outwards * rng.random_range(-0.1..0.12);
+    let left = side(face.x, -face.width).max(bounds.x);
+    let top = side(face.y, -face.height).max(bounds.y);
+    let right = side(face.x + face.width, face.width).min(bounds.x + bounds.width);
+    let bottom = side(face.y + face.height, face.height).min(bounds.y + bounds.height);
+    Rect { x: left, y: top, width: (right - left).max(1.0), height: (bottom - top).max(1.0) }
 }
 
 /// A face's box with some of what is around it, within the picture.
