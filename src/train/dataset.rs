@@ -10,13 +10,15 @@ use super::classes::Classes;
 use super::decode::decode;
 use super::error::{Error, Result};
 use super::layout::{Labelled, Layout, poses};
+use super::part_tables::{PartTables, TablePart};
 use super::source::Source;
+use super::split::{Parts, Split};
 use crate::analysis::crop::{Cropper, Picture, Rect};
 use crate::analysis::locate::{self, Detection, Locator};
 use crate::model::{FaceWeights, Metadata, Region};
 
 /// A picture as the network sees it, with its label.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The file's name in the data set, such as `files/file0001.jpg`.
     pub name: String,
@@ -28,6 +30,8 @@ pub struct Sample {
     /// What its label says; of pictures without labels, nothing.
     pub smiling: bool,
     pub labelled: bool,
+    /// The share of people who saw a smile, where some were asked: see [`super::Votes`].
+    pub votes: Option<f32>,
 }
 
 /// How much more than the network's input what is varied for training shows, in each direction.
@@ -167,7 +171,9 @@ impl Catalog {
                     let cut = read(&self.source, &name).map(|image| cutter.cut(&image));
                     decoded();
                     match cut {
-                        Ok([pixels, wide]) => Ok(Sample { name, pixels, wide, smiling, labelled }),
+                        Ok([pixels, wide]) => {
+                            Ok(Sample { name, pixels, wide, smiling, labelled, votes: None })
+                        }
                         Err(reason) => Err(Skipped { name, reason }),
                     }
                 },
@@ -197,6 +203,26 @@ impl Dataset {
     /// Whether each sample smiles.
     pub fn labels(&self) -> Vec<bool> {
         self.samples.iter().map(|sample| sample.smiling).collect()
+    }
+
+    /// The parts that tables put the samples in; those that they don't name are split.
+    pub fn parts(&self, split: Split, tables: &PartTables) -> Parts {
+        let named: Vec<Option<TablePart>> =
+            self.samples.iter().map(|sample| tables.of(&sample.name)).collect();
+        let others: Vec<usize> = (0..named.len()).filter(|&index| named[index].is_none()).collect();
+        let labels: Vec<bool> = others.iter().map(|&index| self.samples[index].smiling).collect();
+        let Parts { training, validation, test } = split.parts(&labels);
+        let part = |of_others: Vec<usize>, part: TablePart| {
+            let told = (0..named.len()).filter(|&index| named[index] == Some(part));
+            let mut all: Vec<usize> = of_others.into_iter().map(|index| others[index]).chain(told).collect();
+            all.sort_unstable();
+            all
+        };
+        Parts {
+            training: part(training, TablePart::Train),
+            validation: part(validation, TablePart::Validation),
+            test: part(test, TablePart::Test),
+        }
     }
 
     /// References to the samples with these indices.

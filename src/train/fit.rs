@@ -103,6 +103,7 @@ pub struct Examples<'a, E> {
 
 /// More to learn from. An epoch sees `share` times as many of these as there are in training, if there are,
 /// chosen anew.
+#[derive(Clone)]
 pub struct Extra<'a, E> {
     pub examples: Vec<&'a E>,
     pub share: f64,

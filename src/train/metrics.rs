@@ -47,6 +47,11 @@ impl Confusion {
         share(self.0[row][column], self.0[row].iter().sum())
     }
 
+    /// The mean of both classes' shares of right answers, which doesn't depend on how many there are of each.
+    pub fn balanced_accuracy(&self) -> f64 {
+        (self.row_share(0, 0) + self.row_share(1, 1)) / 2.0
+    }
+
     /// 95 % interval of the accuracy.
     pub fn interval(&self) -> [f64; 2] {
         wilson(self.correct(), self.total())
@@ -70,6 +75,30 @@ pub fn area_under_curve(samples: &[&Sample], probabilities: &[f32]) -> f64 {
     if below * smiling > 0.0 { pairs / (below * smiling) } else { 0.5 }
 }
 
+/// The threshold with the best balanced accuracy, and that; samples without an answer count as wrong. It says how
+/// far a network's own threshold is from what would suit these samples: it is not to be set by them.
+pub fn best_threshold(samples: &[&Sample], probabilities: &[f32]) -> (f32, f64) {
+    let mut answers = answers(samples, probabilities);
+    answers.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let count =
+        |smiling: bool| samples.iter().filter(|sample| sample.smiling == smiling).count().max(1) as f64;
+    let (smiling, others) = (count(true), count(false));
+    // From 0 on everybody smiles; each step up takes the answers of one probability from those who do.
+    let mut right = [0.0, answers.iter().filter(|answer| answer.1).count() as f64];
+    let balanced = |right: [f64; 2]| (right[0] / others + right[1] / smiling) / 2.0;
+    let mut best = (0.0, balanced(right));
+    let mut groups = answers.chunk_by(|a, b| a.0 == b.0).peekable();
+    while let Some(group) = groups.next() {
+        let smiles = group.iter().filter(|answer| answer.1).count() as f64;
+        right = [right[0] + group.len() as f64 - smiles, right[1] - smiles];
+        if balanced(right) > best.1 {
+            let next = groups.peek().map_or(1.0, |next| next[0].0);
+            best = ((group[0].0 + next) / 2.0, balanced(right));
+        }
+    }
+    best
+}
+
 /// Expected calibration error (Naeini et al. 2015): how far probabilities are from the share of
 /// smiles, on average over ten bins of equal width. Samples without an answer are left out.
 pub fn calibration_error(samples: &[&Sample], probabilities: &[f32]) -> f64 {
@@ -80,22 +109,25 @@ pub fn calibration_error(samples: &[&Sample], probabilities: &[f32]) -> f64 {
 }
 
 /// What logits have to be divided by for their probabilities to have the least cross-entropy with
-/// the samples (Guo et al. 2017), from 0.1 to 10. `probabilities` are those of undivided logits.
-pub fn best_temperature(samples: &[&Sample], probabilities: &[f32]) -> f32 {
-    let answers = answers(samples, probabilities);
-    let logits: Vec<(f64, bool)> = answers
-        .iter()
-        .map(|&(probability, smiling)| {
+/// the samples (Guo et al. 2017), from 0.1 to 10; of several collections each counts as much as another, however
+/// many samples it has. Probabilities are those of undivided logits.
+pub fn best_temperature(collections: &[(&[&Sample], &[f32])]) -> f32 {
+    let logits = |&(samples, probabilities): &(&[&Sample], &[f32])| {
+        let logit = |(probability, smiling): (f32, bool)| {
             let probability = f64::from(probability).clamp(1e-6, 1.0 - 1e-6);
             ((probability / (1.0 - probability)).ln(), smiling)
-        })
-        .collect();
+        };
+        answers(samples, probabilities).into_iter().map(logit).collect::<Vec<(f64, bool)>>()
+    };
+    let collections: Vec<Vec<(f64, bool)>> = collections.iter().map(logits).collect();
     let entropy = |log_temperature: f64| {
         let term = |&(logit, smiling): &(f64, bool)| {
             let x = if smiling { -logit } else { logit } / log_temperature.exp();
             x.max(0.0) + (-x.abs()).exp().ln_1p()
         };
-        logits.iter().map(term).sum::<f64>()
+        let mean =
+            |logits: &Vec<(f64, bool)>| logits.iter().map(term).sum::<f64>() / logits.len().max(1) as f64;
+        collections.iter().map(mean).sum::<f64>()
     };
     // Golden-section search: the entropy has one minimum.
     let golden = (5f64.sqrt() - 1.0) / 2.0;
@@ -160,6 +192,7 @@ pub(super) mod tests {
             wide: Box::default(),
             smiling,
             labelled: true,
+            votes: None,
         };
         labels.iter().map(sample).collect()
     }
@@ -176,6 +209,31 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_best_threshold_parts_the_classes_best() {
+        let samples = samples(&[false, false, true, true, true, false]);
+        let samples: Vec<&Sample> = samples.iter().collect();
+        let (threshold, balanced) = best_threshold(&samples, &[0.1, 0.2, 0.3, 0.9, f32::NAN, 0.8]);
+        // Two of three right on either side: one without an answer, one at 0.8.
+        assert!(
+            (threshold - 0.25).abs() < 1e-6 && (balanced - 2.0 / 3.0).abs() < 1e-12,
+            "{threshold} {balanced}"
+        );
+        let confusion = Confusion([[2, 1], [1, 2]]);
+        assert_eq!(confusion.balanced_accuracy(), balanced);
+    }
+
+    #[test]
+    fn collections_count_alike_for_the_temperature_however_large_they_are() {
+        // A small collection that is always right asks for a low temperature, a large one for a high one.
+        let (sure, doubtful) = (samples(&[true, false]), samples(&[true, true, true, false].repeat(100)));
+        let (sure, doubtful) = (sure.iter().collect::<Vec<_>>(), doubtful.iter().collect::<Vec<_>>());
+        let answers = [0.98; 400];
+        let alone = best_temperature(&[(&doubtful, &answers)]);
+        let both = best_temperature(&[(&sure, &[0.98, 0.02]), (&doubtful, &answers)]);
+        assert!(both < 0.8 * alone, "{both} {alone}");
+    }
+
+    #[test]
     fn temperature_makes_probabilities_mean_what_they_say() {
         // Logits of ±4 that are right three times of four ask for a temperature of 4 / ln 3.
         let labels: Vec<bool> = (0..400).map(|index| (index % 2 == 0) != (index % 8 < 2)).collect();
@@ -185,7 +243,7 @@ pub(super) mod tests {
             let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit / temperature).exp());
             (0..400).map(|index| sigmoid(if index % 2 == 0 { 4.0 } else { -4.0 })).collect::<Vec<f32>>()
         };
-        let temperature = best_temperature(&samples, &at(1.0));
+        let temperature = best_temperature(&[(&samples, &at(1.0))]);
         assert!((temperature - 4.0 / 3f32.ln()).abs() < 0.01, "{temperature}");
         assert!(calibration_error(&samples, &at(1.0)) > 0.2);
         assert!(calibration_error(&samples, &at(temperature)) < 1e-3);
@@ -199,6 +257,7 @@ pub(super) mod tests {
             wide: Box::default(),
             smiling,
             labelled: true,
+            votes: None,
         };
         let (yes, no) = (sample(true), sample(false));
         let probabilities = [0.9, f32::NAN, 0.5, 0.1, f32::NAN];

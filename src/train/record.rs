@@ -11,6 +11,7 @@ use super::layout::Layout;
 use super::metrics::Confusion;
 use super::recipe::{Loss, Preset};
 use super::split::{Parts, Split};
+use crate::model::Region;
 
 /// Facts that are the same for every run of the same command: no dates, durations or machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,11 +31,17 @@ pub struct Record {
     pub l2: f64,
     pub batch: usize,
     pub learning_rate: f64,
-    /// What else was learnt from, in full, and how many of it for each of the training pictures.
+    /// What else was learnt from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub extra: Vec<DataFacts>,
+    pub extra: Vec<ExtraFacts>,
+    /// How many of each for each of the training pictures: older files say it once for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_share: Option<f64>,
+    /// Tables of votes that stand for labels, and tables of the parts of `extra`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// What was learnt from by soft labels alone, and how many of it for each of the training pictures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlabelled: Vec<UnlabelledFacts>,
@@ -53,6 +60,9 @@ pub struct Record {
     pub soft_labels: Option<SoftFacts>,
     #[serde(flatten)]
     pub result: Option<Measured>,
+    /// What the finished network reached on the validation parts of `extra`, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured_extra: BTreeMap<String, Confusion>,
 }
 
 /// A table that softened labels.
@@ -86,6 +96,22 @@ pub struct DataFacts {
     pub counts: [usize; 2],
     /// Pictures that could not be read.
     pub skipped: usize,
+}
+
+/// A data set beside the one that is split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExtraFacts {
+    #[serde(flatten)]
+    pub data: DataFacts,
+    /// How many of it an epoch sees for each of the training pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// What of each picture the network sees; the whole as a face where older files don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// Its parts, where some of it is held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitFacts>,
 }
 
 /// Pictures without labels.
@@ -141,6 +167,14 @@ impl DataFacts {
             counts: counts(&dataset.labels(), 0..dataset.samples.len()),
             skipped: dataset.skipped.len(),
         }
+    }
+}
+
+impl ExtraFacts {
+    pub fn new(dataset: &Dataset, (split, parts): (Split, &Parts), share: f64, region: Region) -> Self {
+        let held_out = !parts.validation.is_empty() || !parts.test.is_empty();
+        let split = held_out.then(|| SplitFacts::new(split, &dataset.labels(), parts));
+        Self { data: DataFacts::of(dataset), share: Some(share), region: Some(region), split }
     }
 }
 

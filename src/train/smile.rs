@@ -59,7 +59,10 @@ impl Smiles {
     /// What a picture counts as in training, before teachers have looked at it.
     fn label(&self, sample: &Sample) -> f32 {
         let soft = self.soft_labels.as_ref().and_then(|(labels, trust)| Some((labels.of(sample)?, *trust)));
-        let label = (1.0 - self.doubt) * f32::from(u8::from(sample.smiling)) + self.doubt / 2.0;
+        // Votes say themselves how sure they are.
+        let label = sample
+            .votes
+            .unwrap_or((1.0 - self.doubt) * f32::from(u8::from(sample.smiling)) + self.doubt / 2.0);
         match soft {
             Some((soft, trust)) if sample.labelled => label + trust * (soft - label),
             Some((soft, _)) => soft,

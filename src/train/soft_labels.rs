@@ -71,6 +71,7 @@ mod tests {
             wide: Box::default(),
             smiling: true,
             labelled: true,
+            votes: None,
         }
     }
 

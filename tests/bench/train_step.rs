@@ -29,6 +29,7 @@ impl Training {
             wide: Box::default(),
             smiling: index % 2 == 1,
             labelled: true,
+            votes: None,
         };
         let task = Smiles::new(Loss::CrossEntropy, weights.metadata.clone());
         let trainer = Trainer::from_tensors(recipe, task, weights.tensors.clone(), device)?;

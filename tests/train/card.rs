@@ -34,6 +34,7 @@ fn results() -> Value {
         wide: Box::default(),
         smiling: index % 2 == 1,
         labelled: true,
+        votes: None,
     };
     let all: Vec<Sample> = (0..8).map(sample).collect();
     let samples: Vec<&Sample> = all.iter().collect();

@@ -2,6 +2,7 @@
 //! where it is there.
 
 mod card;
+mod collections;
 mod datasets;
 mod face;
 mod genki;

@@ -122,7 +122,7 @@ fn faces_not_found_are_left_out_of_training_and_count_as_mistakes() {
     assert!(log.contains("2 without a face") && log.contains("each as a whole a face"), "{log}");
     let metadata = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap().metadata;
     assert_eq!((metadata.region, metadata.margin), (Region::Faces, 0.0));
-    assert_eq!(metadata.training["extra_share"], 0.5);
+    assert_eq!(metadata.training["extra"][0]["share"], 0.5);
 
     let eval = "eval --model smile.safetensors --data faces --face-model locator.safetensors --json e.json \
         --predictions p.csv";

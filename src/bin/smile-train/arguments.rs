@@ -81,10 +81,14 @@ pub struct TrainArguments {
     /// With --preset face: table (file, x, y, w, h) of what may be a face or not. May be given several times
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     pub ignore_boxes: Vec<PathBuf>,
-    /// With --preset face: table (file, part) of pictures of --extra, each in train, validation (measured on after
-    /// each epoch) or test (not used). May be given several times
+    /// Table (file, part) of pictures of --extra, each in train, validation (measured on after each epoch, and what
+    /// the temperature is fitted to) or test (not used). May be given several times
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     pub parts: Vec<PathBuf>,
+    /// Table of people's votes (file, happiness and other columns of numbers, as FER+ has it) that take the place of
+    /// the labels of a data set; its pictures without a vote are left out. May be given several times
+    #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
+    pub votes: Vec<PathBuf>,
     /// With --preset face: table of boxes as locate writes it of pictures to learn from; those where there is no face are
     /// shown more often. May be given several times
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
@@ -103,11 +107,24 @@ pub struct TrainArguments {
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub face_model: Option<PathBuf>,
     /// More pictures to learn from; may be given several times. With --preset smile each is as a
-    /// whole a face, with --preset face the tables of --boxes say where its face is
+    /// whole a face, unless --extra-region says otherwise; with --preset face the tables of --boxes say where its
+    /// face is
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub extra: Vec<PathBuf>,
-    /// How many of them an epoch sees for each picture of --data; with --preset face, one number for each --extra
-    /// or one for all
+    /// What the network sees of them: one for each --extra, or one for all
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PART,…",
+        default_value = "full",
+        value_delimiter = ',',
+        help_heading = "Data"
+    )]
+    pub extra_region: Vec<RegionArgument>,
+    /// Share of each class of every --extra that is held out as its validation part, where --parts doesn't say it
+    #[arg(long, value_name = "F", default_value = "0", value_parser = fraction, help_heading = "Data")]
+    pub extra_validation_fraction: f64,
+    /// How many of them an epoch sees for each picture of --data: one number for each --extra, or one for all
     #[arg(long, value_name = "X,…", default_value = "2", value_delimiter = ',', value_parser = strength, help_heading = "Data")]
     pub extra_share: Vec<f64>,
     /// Pictures without labels, in which the locator finds the faces: folder or archive. Those that
@@ -235,12 +252,19 @@ pub struct EvalArguments {
     /// Weights file
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// Data set: a folder or archive
-    #[arg(long)]
-    pub data: PathBuf,
+    /// Data set: a folder or archive; may be given several times, for a row of results each
+    #[arg(long, required = true)]
+    pub data: Vec<PathBuf>,
     /// Which folders are which class, as for training
     #[arg(long, value_name = "CLASS=DIR,…", num_args = 1..)]
     pub classes: Vec<String>,
+    /// Table of people's votes that stand for labels, as for training
+    #[arg(long, value_name = "FILE.csv")]
+    pub votes: Vec<PathBuf>,
+    /// Table (file and columns of 0 and 1) of what is true of the people in pictures, such as mouth_open or
+    /// eyeglasses: results are told for each
+    #[arg(long, value_name = "FILE.csv")]
+    pub attributes: Vec<PathBuf>,
     /// Pictures to measure on; parts are those that the weights were trained with
     #[arg(long, value_enum, default_value = "all", value_name = "PART")]
     pub split: Part,
@@ -251,7 +275,7 @@ pub struct EvalArguments {
     #[arg(long, value_name = "FILE.csv", help_heading = LOCATOR)]
     pub ignore_boxes: Vec<PathBuf>,
     /// Table that says to which part a picture belongs, as for training; --split then means its parts
-    #[arg(long, value_name = "FILE.csv", help_heading = LOCATOR)]
+    #[arg(long, value_name = "FILE.csv")]
     pub parts: Vec<PathBuf>,
     /// Folder or archive of pictures without faces
     #[arg(long, value_name = "DIR", help_heading = LOCATOR)]
@@ -354,7 +378,7 @@ pub struct InfoArguments {
     pub file: PathBuf,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RegionArgument {
     /// The whole picture, squeezed
     Full,

@@ -19,9 +19,10 @@ use gstsmile::train::{
 
 use crate::arguments::{CrossValidateArguments, Measured, TrainArguments};
 use crate::eval::{self, field};
+use crate::material::Material;
 use crate::outputs;
 use crate::terminal::{self, print, say};
-use crate::train::{INTERRUPTED, Learnt, Material, learn};
+use crate::train::{INTERRUPTED, Learnt, learn};
 use crate::{command, limit_threads};
 
 /// The answers of one fold's network.
@@ -88,7 +89,7 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     let mut results = results(arguments, &all, &evaluation);
     // Test parts must not choose anything.
     if arguments.measure_on == Measured::Validation {
-        results["best_temperature"] = train::best_temperature(&samples, &probabilities).into();
+        results["best_temperature"] = train::best_temperature(&[(&samples, &probabilities)]).into();
     }
     train::write(&folder.join("predictions.csv"), predictions(&all).as_bytes())?;
     train::write(&folder.join("results.json"), format!("{results:#}\n").as_bytes())?;

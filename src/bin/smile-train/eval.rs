@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use gstsmile::model::{self, Classifier, FaceWeights, Region, Weights};
 use gstsmile::train::{
-    self, Catalog, Classes, DataFacts, Dataset, Error, Evaluation, Item, Level, Outputs, Record, Result,
-    Sample, View, last_component,
+    self, Attributes, Catalog, Classes, DataFacts, Dataset, Error, Evaluation, Item, Level, Outputs,
+    PartTables, Parts, Record, Result, Sample, Slice, Split, View, Votes, last_component,
 };
 
 use crate::arguments::{EvalArguments, Part};
+use crate::material::count_votes;
 use crate::terminal::{self, print};
-use crate::{eval_face, limit_threads, outputs};
+use crate::{eval_face, eval_tables as tables, limit_threads, outputs};
 
 /// Measures as told.
 pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
@@ -44,47 +45,153 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
                 .into(),
         ));
     }
-    let classes = Classes::told(&arguments.classes)?;
-    let catalog = Catalog::with_classes(&arguments.data, &classes)?;
-    outputs::spare_data(&outputs, "--data", &catalog)?;
-    let dataset = terminal::read_data(catalog, view)?;
-    let samples = select(&dataset, &weights, arguments.split)?;
-    let probabilities = train::predict(&mut classifier, &samples)?;
-    let threshold = weights.metadata.threshold;
-    let catalog = Catalog::with_classes(&arguments.data, &classes)?;
-    let evaluation = evaluate(&catalog, &samples, &probabilities, threshold);
-    let part = part_of(arguments.split, &dataset);
-    print(&train::report::confusion_text(&part, &evaluation.confusion));
+    let several = arguments.data.len() > 1;
+    for (option, given) in [("--robustness", arguments.robustness), ("--report", arguments.report.is_some())]
+    {
+        if given && several {
+            return Err(Error::Mismatch(format!("{option}: it is about one data set; give --data once")));
+        }
+    }
+    let reader = Reader {
+        arguments,
+        outputs: &outputs,
+        weights: &weights,
+        view,
+        classes: Classes::told(&arguments.classes)?,
+        votes: Votes::read(&arguments.votes)?,
+        parts: PartTables::read(&arguments.parts)?,
+        attributes: Attributes::read(&arguments.attributes)?,
+    };
+    let all = arguments.data.iter().map(|path| reader.measure(path, &mut classifier));
+    let all: Vec<Collection> = all.collect::<Result<_>>()?;
+    let first = &all[0];
+    match several {
+        false => print(&train::report::confusion_text(&first.title, &first.evaluation.confusion)),
+        true => print(&format!("{}\n", tables::collections(&all))),
+    }
+    for collection in all.iter().filter(|collection| !collection.slices.is_empty()) {
+        print(&format!("{}\n", tables::slices(collection)));
+    }
     let levels = match (arguments.robustness, &locator) {
         (true, Some(locator)) => {
             let item =
-                |sample: &&Sample| Item { name: sample.name.clone(), smiling: sample.smiling, network: 0 };
-            let items: Vec<Item> = samples.iter().map(item).collect();
+                |sample: &Sample| Item { name: sample.name.clone(), smiling: sample.smiling, network: 0 };
+            let items: Vec<Item> = first.samples.iter().map(item).collect();
+            let catalog = Catalog::with_classes(&arguments.data[0], &reader.classes)?;
             Some(robustness(&catalog, &items, std::slice::from_ref(&weights), locator)?)
         }
         _ => None,
     };
     if let Some(folder) = &arguments.report {
-        let title = format!("{}, {part}", last_component(&arguments.model));
-        write_report(folder, &title, &evaluation, levels.as_deref())?;
+        let title = format!("{}, {}", last_component(&arguments.model), first.title);
+        write_report(folder, &title, &first.evaluation, levels.as_deref())?;
     }
     if let Some(path) = &arguments.predictions {
-        train::write(path, predictions(&samples, &probabilities, threshold).as_bytes())?;
+        train::write(path, predictions(&all, weights.metadata.threshold).as_bytes())?;
     }
     if let Some(path) = &arguments.json {
+        let collections: Vec<Value> = all.iter().map(Collection::results).collect();
         let mut results = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "model": last_component(&arguments.model),
-            "data": DataFacts::of(&dataset),
             "part": arguments.split.name(),
             "region": view.region,
-            "threshold": threshold,
+            "threshold": weights.metadata.threshold,
             "robustness": levels,
         });
-        merge(&mut results, &evaluation);
+        match several {
+            true => results["collections"] = collections.into(),
+            false => fields(&mut results, &collections[0]),
+        }
         train::write(path, format!("{results:#}\n").as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was measured on one data set.
+pub struct Collection {
+    /// The data set and its part.
+    pub title: String,
+    facts: DataFacts,
+    samples: Vec<Sample>,
+    probabilities: Vec<f32>,
+    pub evaluation: Evaluation,
+    pub slices: Vec<Slice>,
+}
+
+impl Collection {
+    fn results(&self) -> Value {
+        let mut results = json!({ "data": self.facts, "slices": self.slices });
+        merge(&mut results, &self.evaluation);
+        results
+    }
+}
+
+/// Reads and measures data sets as told.
+struct Reader<'a> {
+    arguments: &'a EvalArguments,
+    outputs: &'a Outputs,
+    weights: &'a Weights,
+    view: View<'a>,
+    classes: Classes,
+    votes: Votes,
+    parts: PartTables,
+    attributes: Attributes,
+}
+
+impl Reader<'_> {
+    fn measure(&self, path: &Path, classifier: &mut Classifier) -> Result<Collection> {
+        let catalog = Catalog::with_classes(path, &self.classes)?;
+        outputs::spare_data(self.outputs, "--data", &catalog)?;
+        let poses = catalog.poses();
+        let mut dataset = terminal::read_data(catalog, self.view)?;
+        count_votes(&self.votes, &mut dataset);
+        let facts = DataFacts::of(&dataset);
+        let split = self.arguments.split;
+        let title = part_of(split, &dataset);
+        let samples = self.select(dataset)?;
+        let all: Vec<&Sample> = samples.iter().collect();
+        let probabilities = train::predict(classifier, &all)?;
+        let threshold = self.weights.metadata.threshold;
+        let poses: Vec<_> = all.iter().map(|sample| poses.get(&sample.name).copied()).collect();
+        let evaluation = Evaluation::new(&all, &probabilities, threshold, &poses);
+        let slices = self.attributes.slices(&all, &probabilities, threshold);
+        Ok(Collection { title, facts, probabilities, evaluation, slices, samples })
+    }
+
+    /// The samples of a part: as tables say, or as the weights' record splits the data set if they learnt from it.
+    fn select(&self, dataset: Dataset) -> Result<Vec<Sample>> {
+        let part = self.arguments.split;
+        if part == Part::All {
+            return Ok(dataset.samples);
+        }
+        let split = match dataset.samples.iter().any(|sample| self.parts.of(&sample.name).is_some()) {
+            // What the tables don't name is in no part but train.
+            true => Split { seed: 0, test_fraction: 0.0, validation_fraction: 0.0, fold: None },
+            false => recorded_split(&dataset, self.weights, part)?,
+        };
+        let Parts { training, validation, test } = dataset.parts(split, &self.parts);
+        let indices = match part {
+            Part::Train => training,
+            Part::Validation => validation,
+            _ => test,
+        };
+        if indices.is_empty() {
+            return Err(Error::Mismatch(format!(
+                "--split {}: the weights were trained without such a part of {}",
+                part.name(),
+                dataset.name
+            )));
+        }
+        Ok(dataset.select(&indices).into_iter().cloned().collect())
+    }
+}
+
+/// Moves fields of one result into another.
+fn fields(results: &mut Value, others: &Value) {
+    for (name, value) in others.as_object().into_iter().flatten() {
+        results[name] = value.clone();
+    }
 }
 
 /// What is written, none of which may be one of the files that are read.
@@ -97,7 +204,10 @@ fn outputs(arguments: &EvalArguments) -> Result<Outputs> {
         outputs::add_measured(&mut outputs, folder)?;
     }
     outputs.spare("--model", &arguments.model)?;
-    outputs.spare("--data", &arguments.data)?;
+    arguments.data.iter().try_for_each(|path| outputs.spare("--data", path))?;
+    arguments.votes.iter().try_for_each(|path| outputs.spare("--votes", path))?;
+    arguments.parts.iter().try_for_each(|path| outputs.spare("--parts", path))?;
+    arguments.attributes.iter().try_for_each(|path| outputs.spare("--attributes", path))?;
     arguments.boxes.iter().try_for_each(|path| outputs.spare("--boxes", path))?;
     outputs::spare_some(&outputs, "--no-face", arguments.no_face.as_deref())?;
     outputs::spare_some(&outputs, "--face-model", arguments.face_model.as_deref())?;
@@ -159,36 +269,26 @@ pub fn merge(results: &mut Value, evaluation: &Evaluation) {
     }
 }
 
-/// The samples of a part, as the weights' record splits the data set that they were trained on.
-fn select<'a>(dataset: &'a Dataset, weights: &Weights, part: Part) -> Result<Vec<&'a Sample>> {
-    if part == Part::All {
-        return Ok(dataset.samples.iter().collect());
-    }
+/// How the weights' record splits a data set that they were trained on.
+fn recorded_split(dataset: &Dataset, weights: &Weights, part: Part) -> Result<Split> {
     let record = Record::from_metadata(&weights.metadata.training)?;
     let facts = DataFacts::of(dataset);
-    if (facts.counts, facts.skipped) != (record.data.counts, record.data.skipped) {
-        return Err(Error::Mismatch(format!(
-            "--split {}: the weights were trained on {} with {:?} pictures (not smiling, smiling), but {} has {:?}; use the same data, or --split all",
-            part.name(),
-            record.data.name,
-            record.data.counts,
-            facts.name,
-            facts.counts
-        )));
+    let same = |known: &DataFacts| (facts.counts, facts.skipped) == (known.counts, known.skipped);
+    if same(&record.data) {
+        return Ok(record.split.split);
     }
-    let parts = record.split.split.parts(&dataset.labels());
-    let indices = match part {
-        Part::Train => parts.training,
-        Part::Validation => parts.validation,
-        _ => parts.test,
-    };
-    match indices.is_empty() {
-        true => Err(Error::Mismatch(format!(
-            "--split {}: the weights were trained without such a part",
-            part.name()
-        ))),
-        false => Ok(dataset.select(&indices)),
+    let extra = record.extra.iter().find(|extra| same(&extra.data));
+    if let Some(facts) = extra.and_then(|extra| extra.split.as_ref()) {
+        return Ok(facts.split);
     }
+    Err(Error::Mismatch(format!(
+        "--split {}: the weights were trained on {} with {:?} pictures (not smiling, smiling), but {} has {:?}; use the same data, or --split all",
+        part.name(),
+        record.data.name,
+        record.data.counts,
+        facts.name,
+        facts.counts
+    )))
 }
 
 fn part_of(part: Part, dataset: &Dataset) -> String {
@@ -198,16 +298,20 @@ fn part_of(part: Part, dataset: &Dataset) -> String {
     }
 }
 
-/// One line a picture; without an answer where no face was found.
-fn predictions(samples: &[&Sample], probabilities: &[f32], threshold: f32) -> String {
-    let mut text = String::from("name,smiling,probability,predicted\n");
-    for (sample, &probability) in samples.iter().zip(probabilities) {
-        let actual = u8::from(sample.smiling);
-        let answer = match probability.is_nan() {
-            true => ",".into(),
-            false => format!("{probability},{}", u8::from(probability >= threshold)),
-        };
-        let _ = writeln!(text, "{},{actual},{answer}", field(&sample.name));
+/// One line a picture, of several data sets with theirs before it; without an answer where no face was found.
+fn predictions(all: &[Collection], threshold: f32) -> String {
+    let several = all.len() > 1;
+    let mut text = format!("{}name,smiling,probability,predicted\n", if several { "data," } else { "" });
+    for Collection { facts, samples, probabilities, .. } in all {
+        for (sample, &probability) in samples.iter().zip(probabilities) {
+            let actual = u8::from(sample.smiling);
+            let answer = match probability.is_nan() {
+                true => ",".into(),
+                false => format!("{probability},{}", u8::from(probability >= threshold)),
+            };
+            let data = if several { format!("{},", field(&facts.name)) } else { String::new() };
+            let _ = writeln!(text, "{data}{},{actual},{answer}", field(&sample.name));
+        }
     }
     text
 }

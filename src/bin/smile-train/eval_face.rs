@@ -26,13 +26,16 @@ pub fn run(arguments: &EvalArguments, mut weights: FaceWeights, outputs: &Output
     if let Some(threshold) = arguments.threshold {
         weights.metadata.threshold = threshold;
     }
-    outputs::spare_pictures(outputs, "--data", &arguments.data)?;
-    if let Some(path) = &arguments.no_face {
-        outputs::spare_pictures(outputs, "--no-face", path)?;
+    let [path] = &arguments.data[..] else {
+        return Err(Error::Mismatch("--data: a face locator is measured on one data set at a time".into()));
+    };
+    outputs::spare_pictures(outputs, "--data", path)?;
+    if let Some(things) = &arguments.no_face {
+        outputs::spare_pictures(outputs, "--no-face", things)?;
     }
     let peers = peers(arguments, outputs)?;
     let data = face::read(&FaceFiles {
-        data: &arguments.data,
+        data: path,
         boxes: &arguments.boxes,
         ignored: &arguments.ignore_boxes,
         parts: &arguments.parts,

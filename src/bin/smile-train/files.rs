@@ -12,14 +12,15 @@ use gstsmile::train::{self, Checkpoint, Error, Recipe, Result, Task, Trainer};
 use crate::terminal::say;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 21] = [
+const FIXED: [(&str, &str); 22] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
-    ("/training/extra", "--extra"),
+    ("/training/extra", "--extra, --extra-share, --extra-region or --extra-validation-fraction"),
     ("/training/init", "--init"),
     ("/training/teachers", "--teachers, --teacher-filters or --trust"),
     ("/training/soft_labels", "--soft-labels or --trust"),
-    ("/training/extra_share", "--extra-share"),
+    ("/training/votes", "--votes"),
+    ("/training/parts", "--parts"),
     ("/training/unlabelled", "--unlabelled"),
     ("/training/unlabelled_share", "--unlabelled-share"),
     ("/training/variation", "--variation"),
@@ -130,7 +131,7 @@ impl Files {
 /// Where finished weights say of themselves something else than what is wanted, beside the command
 /// and what was measured.
 pub fn check_finished<M: Describe>(out: &Path, found: &M, wanted: &M) -> Result<()> {
-    const LEFT_OUT: [&str; 4] = ["command", "measured_on", "accuracy", "confusion"];
+    const LEFT_OUT: [&str; 5] = ["command", "measured_on", "accuracy", "confusion", "measured_extra"];
     let flat = |facts: Value| {
         let training = facts["training"].as_object().cloned().unwrap_or_default();
         let mut flat = facts.as_object().cloned().unwrap_or_default();

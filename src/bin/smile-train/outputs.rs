@@ -90,6 +90,7 @@ fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<()> {
     files("--boxes", &arguments.boxes)?;
     files("--ignore-boxes", &arguments.ignore_boxes)?;
     files("--parts", &arguments.parts)?;
+    files("--votes", &arguments.votes)?;
     files("--hard-boxes", &arguments.hard_boxes)?;
     files("--init", init)?;
     spare_some(outputs, "--no-face", no_face.as_deref())?;

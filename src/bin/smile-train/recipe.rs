@@ -3,7 +3,7 @@
 use gstsmile::model::{Block, Region};
 use gstsmile::train::{Error, Loss, Preset, Recipe, Split};
 
-use crate::arguments::TrainArguments;
+use crate::arguments::{RegionArgument, TrainArguments};
 
 impl TrainArguments {
     /// # Errors
@@ -19,15 +19,16 @@ impl TrainArguments {
                 ("--soft-labels", self.soft_labels.is_some()),
                 ("--unlabelled", !self.unlabelled.is_empty()),
                 ("--classes", !self.classes.is_empty()),
+                ("--votes", !self.votes.is_empty()),
+                ("--extra-region", self.extra_region != [RegionArgument::Full]),
+                ("--extra-validation-fraction", self.extra_validation_fraction > 0.0),
                 ("--loss", self.loss.is_some()),
                 ("--temperature", self.temperature.is_some()),
             ],
             false => vec![
                 ("--boxes", !self.boxes.is_empty()),
                 ("--ignore-boxes", !self.ignore_boxes.is_empty()),
-                ("--parts", !self.parts.is_empty()),
                 ("--hard-boxes", !self.hard_boxes.is_empty()),
-                ("--extra-share with several numbers", self.extra_share.len() > 1),
                 ("--no-face", self.no_face.is_some()),
                 ("--extra-no-face", !self.extra_no_face.is_empty()),
             ],
@@ -49,15 +50,16 @@ impl TrainArguments {
     /// # Errors
     /// Where `--extra-share` has neither one number nor one for each.
     pub fn extra_shares(&self) -> gstsmile::train::Result<Vec<f64>> {
-        let (count, shares) = (self.extra.len(), &self.extra_share);
-        match shares[..] {
-            [share] => Ok(vec![share; count]),
-            _ if shares.len() == count => Ok(shares.clone()),
-            _ => Err(Error::Mismatch(format!(
-                "--extra-share: {} numbers for {count} times --extra; give one for each, or one for all",
-                shares.len()
-            ))),
-        }
+        each("--extra-share", "numbers", &self.extra_share, self.extra.len())
+    }
+
+    /// What the network sees of the pictures of each `--extra`.
+    ///
+    /// # Errors
+    /// Where `--extra-region` has neither one value nor one for each.
+    pub fn extra_regions(&self) -> gstsmile::train::Result<Vec<Region>> {
+        let regions = each("--extra-region", "values", &self.extra_region, self.extra.len())?;
+        Ok(regions.into_iter().map(Region::from).collect())
     }
 
     pub fn split(&self) -> Split {
@@ -112,6 +114,18 @@ impl TrainArguments {
         let mut recipe = self.recipe()?;
         set_filters(&mut recipe, &self.teacher_filters, "--teacher-filters")?;
         Ok(recipe)
+    }
+}
+
+/// One value for each `--extra`, where there are as many or one for all.
+fn each<T: Copy>(option: &str, what: &str, values: &[T], count: usize) -> gstsmile::train::Result<Vec<T>> {
+    match *values {
+        [value] => Ok(vec![value; count]),
+        _ if values.len() == count => Ok(values.to_vec()),
+        _ => Err(Error::Mismatch(format!(
+            "{option}: {} {what} for {count} times --extra; give one for each, or one for all",
+            values.len()
+        ))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Training: from a data set to a weights file and a report.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,16 +9,17 @@ use std::time::Instant;
 
 use candle_core::Device;
 
-use gstsmile::model::{Architecture, Classifier, Metadata, Region, SmileWeights, Weights};
+use gstsmile::model::{Classifier, Metadata, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
-    self, Catalog, Classes, Confusion, DataFacts, Dataset, Error, Examples, Extra, Fingerprint, HeldOut,
-    Lock, Measured, Outcome, Outputs, Parts, Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels,
-    Split, SplitFacts, TeacherFacts, Teachers, Trainer, UnlabelledFacts, View,
+    self, Confusion, DataFacts, Dataset, Error, Examples, Extra, HeldOut, Lock, Measured, Outcome, Parts,
+    Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts, Teachers,
+    Trainer, UnlabelledFacts,
 };
 
 use crate::arguments::TrainArguments;
 use crate::files::{self, Files};
+use crate::material::Material;
 use crate::outputs;
 use crate::terminal::{self, Watch, print, say};
 use crate::{command, limit_threads};
@@ -132,100 +133,17 @@ struct Start<'a> {
     taught: Option<TeacherFacts>,
 }
 
-/// Weights to start from, for one of the networks.
-fn initial(path: &Path, networks: &[Architecture]) -> Result<SmileWeights> {
-    let weights = SmileWeights::read(path)?;
-    match networks.contains(&weights.metadata.architecture) {
-        true => Ok(weights),
-        false => Err(Error::Mismatch(format!(
-            "--init: the network in {} is not the one of --preset, --filters (or --teacher-filters) and --dense; \
-             `smile-train info` prints what it is",
-            path.display()
-        ))),
-    }
-}
-
-/// What training learns from, whatever is left out.
-pub struct Material {
-    metadata: Metadata,
-    pub dataset: Dataset,
-    extra: Vec<Dataset>,
-    unlabelled: Vec<Dataset>,
-    init: Vec<(PathBuf, SmileWeights)>,
-    /// The fingerprint of all that is learnt from.
-    content: String,
-    device: Device,
-}
-
-impl Material {
-    /// Reads the data sets and the weights to start from.
-    ///
-    /// # Errors
-    /// Where something can't be read, or `outputs` would overwrite it.
-    pub fn read(arguments: &TrainArguments, outputs: &Outputs) -> Result<Self> {
-        let device = arguments.device.open()?;
-        let recipe = arguments.recipe()?;
-        let mut networks = vec![recipe.architecture.clone()];
-        if arguments.teachers > 0 {
-            networks.push(arguments.teacher_recipe()?.architecture);
-        }
-        let init = arguments.init.iter().map(|path| Ok((path.clone(), initial(path, &networks)?)));
-        let init = init.collect::<Result<_>>()?;
-        let mut metadata = Metadata::new(recipe.architecture);
-        (metadata.region, metadata.margin) = arguments.region();
-        metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
-        let locator = match metadata.region {
-            Region::Faces => Some(terminal::face_weights(arguments.face_model.as_deref())?),
-            _ => None,
-        };
-        let view = View { wide: arguments.variation().is_some(), ..View::of(&metadata, locator.as_ref()) };
-        let classes = Classes::told(&arguments.classes)?;
-        let read = |option: &str, catalog: Catalog, view: View| {
-            outputs::spare_data(outputs, option, &catalog)?;
-            terminal::read_data(catalog, view)
-        };
-        let dataset = read("--data", Catalog::with_classes(&arguments.data, &classes)?, view)?;
-        let whole = View { locator: None, ..view };
-        let extra = arguments.extra.iter();
-        let extra = extra.map(|path| read("--extra", Catalog::with_classes(path, &classes)?, whole));
-        let extra = extra.collect::<Result<_>>()?;
-        let unlabelled = arguments.unlabelled.iter();
-        let unlabelled = unlabelled.map(|path| read("--unlabelled", Catalog::unlabelled(path)?, view));
-        let unlabelled = unlabelled.collect::<Result<Vec<_>>>()?;
-        require_other_names(&unlabelled, &dataset)?;
-        let content = content([&dataset].into_iter().chain(&extra).chain(&unlabelled));
-        Ok(Self { metadata, dataset, extra, unlabelled, init, content, device })
-    }
-
-    /// The weights that a network can start from, with their files.
-    fn init_of(&self, network: &Architecture) -> Vec<(&Path, &SmileWeights)> {
-        let fitting = self.init.iter().filter(|(_, weights)| weights.metadata.architecture == *network);
-        fitting.map(|(path, weights)| (path.as_path(), weights)).collect()
-    }
-}
-
-/// The fingerprint of pictures as networks see them, so that it tells other files apart and faces cut otherwise.
-fn content<'a>(datasets: impl Iterator<Item = &'a Dataset>) -> String {
-    let mut all = Fingerprint::default();
-    for sample in datasets.flat_map(|dataset| &dataset.samples) {
-        all.add(sample.name.as_bytes());
-        all.add(&[0, u8::from(sample.smiling)]);
-        all.add(&sample.pixels);
-    }
-    all.text()
-}
-
 /// The training of one network.
 pub struct Session<'a> {
     arguments: &'a TrainArguments,
     files: Files,
     training: Vec<&'a Sample>,
-    extra: Vec<&'a Sample>,
-    /// Those with a soft label.
-    unlabelled: Vec<&'a Sample>,
+    extra: Vec<Extra<'a, Sample>>,
     /// What is measured on.
     pub held_out: Vec<&'a Sample>,
     part: HeldOut,
+    /// The validation parts of other data sets, by their names.
+    others: Vec<(&'a str, Vec<&'a Sample>)>,
     record: Record,
     metadata: Metadata,
     trainer: Trainer<Smiles>,
@@ -250,16 +168,20 @@ impl<'a> Session<'a> {
         require_both_classes(dataset, &parts)?;
         let mut metadata =
             Metadata { architecture: recipe.architecture.clone(), ..material.metadata.clone() };
-        let mut record = record(arguments, &recipe, dataset, extra, split, &parts);
+        let mut record = record(arguments, &recipe, material, split, &parts);
         record.init = init.map(|weights| weights.metadata.training.clone());
         record.teachers = taught;
         let training = dataset.select(&parts.training);
-        let extra: Vec<&Sample> = extra.iter().flat_map(|dataset| &dataset.samples).collect();
+        let others = extra.iter().map(|collection| (collection.name(), collection.validation()));
+        let others = others.filter(|(_, samples)| !samples.is_empty()).collect();
+        let extra = extra.iter().map(|extra| Extra { examples: extra.training(), share: extra.share });
+        let mut extra: Vec<Extra<Sample>> = extra.collect();
         let soft = arguments.soft_labels.as_ref();
-        let soft = soft.map(|path| soft_labels(path, split, [&training, &extra], unlabelled)).transpose()?;
+        let soft = soft.map(|path| soft_labels(path, split, (&training, &extra), unlabelled)).transpose()?;
         let (unlabelled, facts) = named(unlabelled, soft.as_ref().map(|(labels, _)| labels))?;
         record.unlabelled_share = (!facts.is_empty()).then_some(arguments.unlabelled_share);
         record.unlabelled = facts;
+        extra.push(Extra { examples: unlabelled, share: arguments.unlabelled_share });
         record.soft_labels = soft.as_ref().map(|(labels, pictures)| SoftFacts {
             file: labels.name.clone(),
             fingerprint: labels.fingerprint.clone(),
@@ -293,9 +215,9 @@ impl<'a> Session<'a> {
             files,
             training,
             extra,
-            unlabelled,
             held_out,
             part,
+            others,
             record,
             metadata,
             trainer,
@@ -322,7 +244,7 @@ impl<'a> Session<'a> {
 
     /// Whether the temperature isn't known before training.
     fn fits_temperature(&self) -> bool {
-        self.arguments.temperature.is_none() && self.part == HeldOut::Validation
+        self.arguments.temperature.is_none() && (self.part == HeldOut::Validation || !self.others.is_empty())
     }
 
     /// The weights in `out` where the command that is resumed has finished them.
@@ -353,13 +275,10 @@ impl<'a> Session<'a> {
             // An older checkpoint must not be taken for one of this run.
             self.files.remove_checkpoint();
         }
-        let [training, seen] = [&self.training, &self.held_out].map(|samples| with_face(samples));
-        let TrainArguments { ref extra_share, unlabelled_share, .. } = *self.arguments;
-        let extra = vec![
-            Extra { examples: self.extra.clone(), share: extra_share[0] },
-            Extra { examples: self.unlabelled.clone(), share: unlabelled_share },
-        ];
-        let examples = Examples { extra, ..Examples::new(&training, &seen) };
+        let others = self.others.iter().flat_map(|(_, samples)| samples);
+        let held_out: Vec<&Sample> = self.held_out.iter().chain(others).copied().collect();
+        let [training, seen] = [&self.training, &held_out].map(|samples| with_face(samples));
+        let examples = Examples { extra: self.extra.clone(), ..Examples::new(&training, &seen) };
         let outcome = self.trainer.run(&examples, Some(&self.files.checkpoint), watch);
         watch.finish();
         outcome
@@ -380,25 +299,43 @@ impl<'a> Session<'a> {
 
     /// The weights with their full record, and their answers to the held-out pictures.
     fn measure(&mut self) -> Result<(Weights, Vec<f32>)> {
-        let (part, held_out) = (self.part, &self.held_out);
         let mut weights = Weights { metadata: self.metadata.clone(), tensors: self.trainer.tensors()? };
+        if self.fits_temperature() {
+            weights.metadata.temperature = self.best_temperature(&weights)?;
+            say!("temperature fitted to the validation part: {:.3}", weights.metadata.temperature);
+        }
+        let mut classifier = Classifier::new(&weights, &self.device)?;
+        let threshold = weights.metadata.threshold;
+        let mut confusion = |samples: &[&Sample]| -> Result<(Confusion, Vec<f32>)> {
+            let probabilities = train::predict(&mut classifier, samples)?;
+            Ok((Confusion::count(samples, &probabilities, threshold), probabilities))
+        };
         let mut probabilities = Vec::new();
-        if !held_out.is_empty() {
-            let predict = |weights: &Weights| -> Result<Vec<f32>> {
-                train::predict(&mut Classifier::new(weights, &self.device)?, held_out)
-            };
-            probabilities = predict(&weights)?;
-            // The test part must not choose anything, this neither.
-            if self.fits_temperature() {
-                weights.metadata.temperature = train::best_temperature(held_out, &probabilities);
-                probabilities = predict(&weights)?;
-                say!("temperature fitted to the validation part: {:.3}", weights.metadata.temperature);
-            }
-            let confusion = Confusion::count(held_out, &probabilities, weights.metadata.threshold);
-            self.record.result = Some(Measured::new(part, confusion));
+        if !self.held_out.is_empty() {
+            let measured;
+            (measured, probabilities) = confusion(&self.held_out)?;
+            self.record.result = Some(Measured::new(self.part, measured));
+        }
+        for (name, samples) in &self.others {
+            let (measured, _) = confusion(samples)?;
+            say!("validation part of {name}: {}", train::report::accuracy_text(&measured));
+            self.record.measured_extra.insert((*name).into(), measured);
         }
         weights.metadata.training = self.record.to_metadata();
         Ok((weights, probabilities))
+    }
+
+    /// The temperature that suits all validation parts. The test part must not choose anything, this neither.
+    fn best_temperature(&self, weights: &Weights) -> Result<f32> {
+        let mut classifier = Classifier::new(weights, &self.device)?;
+        let own = (self.part == HeldOut::Validation).then_some(&self.held_out);
+        let parts: Vec<&Vec<&Sample>> =
+            own.into_iter().chain(self.others.iter().map(|(_, samples)| samples)).collect();
+        let answers = parts.iter().map(|samples| train::predict(&mut classifier, samples));
+        let answers: Vec<Vec<f32>> = answers.collect::<Result<_>>()?;
+        let pairs: Vec<_> =
+            parts.iter().zip(&answers).map(|(samples, answers)| (&samples[..], &answers[..])).collect();
+        Ok(train::best_temperature(&pairs))
     }
 
     fn say_interrupted(&self, out: &Path) {
@@ -419,11 +356,11 @@ fn with_face<'a>(samples: &[&'a Sample]) -> Vec<&'a Sample> {
 fn record(
     arguments: &TrainArguments,
     recipe: &Recipe,
-    dataset: &Dataset,
-    extra: &[Dataset],
+    Material { dataset, extra, .. }: &Material,
     split: Split,
     parts: &Parts,
 ) -> Record {
+    let names = |paths: &[PathBuf]| paths.iter().map(|path| train::last_component(path)).collect();
     Record {
         command: command::recorded(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -437,8 +374,10 @@ fn record(
         l2: recipe.l2,
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,
-        extra: extra.iter().map(DataFacts::of).collect(),
-        extra_share: (!extra.is_empty()).then_some(arguments.extra_share[0]),
+        extra: extra.iter().map(|collection| collection.facts.clone()).collect(),
+        extra_share: None,
+        votes: names(&arguments.votes),
+        parts: names(&arguments.parts),
         unlabelled: Vec::new(),
         unlabelled_share: None,
         variation: arguments.variation(),
@@ -446,6 +385,7 @@ fn record(
         teachers: None,
         soft_labels: None,
         result: None,
+        measured_extra: BTreeMap::new(),
     }
 }
 
@@ -453,14 +393,15 @@ fn record(
 fn soft_labels(
     path: &Path,
     split: Split,
-    [training, extra]: [&[&Sample]; 2],
+    (training, extra): (&[&Sample], &[Extra<Sample>]),
     unlabelled: &[Dataset],
 ) -> Result<(SoftLabels, usize)> {
     let fold = split.fold.map_or(0, |fold| fold.number);
     let path = outputs::for_fold(path, fold);
     let labels = SoftLabels::read(&path)?;
-    let known = training.iter().chain(extra).filter(|sample| labels.of(sample).is_some()).count();
-    let all = training.len() + extra.len();
+    let all: Vec<&&Sample> = training.iter().chain(extra.iter().flat_map(|extra| &extra.examples)).collect();
+    let known = all.iter().filter(|sample| labels.of(sample).is_some()).count();
+    let all = all.len();
     if known == 0 && unlabelled.is_empty() {
         return Err(Error::Mismatch(format!(
             "--soft-labels: {} names none of the {all} pictures to learn from, the first of which is {}",
@@ -496,20 +437,6 @@ fn named<'a>(
         facts.push(UnlabelledFacts { name: name.clone(), pictures, skipped });
     }
     Ok((all, facts))
-}
-
-/// One table names both, and must not mean a picture of `dataset`, which may be held out.
-fn require_other_names(unlabelled: &[Dataset], dataset: &Dataset) -> Result<()> {
-    let names: HashSet<&str> = dataset.samples.iter().map(|sample| sample.name.as_str()).collect();
-    for Dataset { name, samples, .. } in unlabelled {
-        if let Some(sample) = samples.iter().find(|sample| names.contains(sample.name.as_str())) {
-            return Err(Error::Mismatch(format!(
-                "--unlabelled: {name} and {} both have a picture {}; give one of them another name, so that --soft-labels can tell them apart",
-                dataset.name, sample.name
-            )));
-        }
-    }
-    Ok(())
 }
 
 fn require_both_classes(dataset: &Dataset, parts: &Parts) -> Result<()> {

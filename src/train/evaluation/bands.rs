@@ -123,6 +123,7 @@ mod tests {
             wide: Box::default(),
             smiling,
             labelled: true,
+            votes: None,
         };
         let all = [sample(90, true), sample(90, false), sample(200, true)];
         let samples: Vec<&Sample> = all.iter().collect();

@@ -8,7 +8,7 @@ mod robust;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Sample;
-use super::metrics::{Confusion, area_under_curve, calibration_error};
+use super::metrics::{Confusion, area_under_curve, best_threshold, calibration_error};
 
 pub use bands::{Band, bands};
 pub use curves::{Bin, Point, reliability, roc};
@@ -25,6 +25,13 @@ pub struct Evaluation {
     /// 95 % interval of the accuracy.
     pub interval: [f64; 2],
     pub confusion: Confusion,
+    /// The mean of both classes' accuracies, the threshold at which it would be best, and what it would be there.
+    #[serde(default)]
+    pub balanced_accuracy: f64,
+    #[serde(default)]
+    pub best_threshold: f32,
+    #[serde(default)]
+    pub best_balanced_accuracy: f64,
     pub area_under_curve: f64,
     /// Expected calibration error over ten bins.
     pub calibration_error: f64,
@@ -57,7 +64,11 @@ impl Evaluation {
         poses: &[Option<[f32; 3]>],
     ) -> Self {
         let confusion = Confusion::count(samples, probabilities, threshold);
+        let (best_threshold, best_balanced_accuracy) = best_threshold(samples, probabilities);
         Self {
+            balanced_accuracy: confusion.balanced_accuracy(),
+            best_threshold,
+            best_balanced_accuracy,
             pictures: samples.len(),
             without_face: probabilities.iter().filter(|probability| probability.is_nan()).count(),
             accuracy: confusion.accuracy(),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::data::Face;
 use crate::analysis::crop::Rect;
 use crate::train::dataset::last_component;
-use crate::train::error::{Error, Result};
-use crate::train::input;
+use crate::train::error::Result;
+use crate::train::part_tables::{PartTables, TablePart};
+use crate::train::table::{self, Table, by_name};
 
 /// What tables say of one picture.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,20 +18,12 @@ pub struct Known {
     pub unclear: Vec<Rect>,
 }
 
-/// The part of the data that a picture belongs to, where a table says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TablePart {
-    Train,
-    Validation,
-    Test,
-}
-
 /// Tables of boxes and parts by file name.
 #[derive(Default)]
 pub struct Boxes {
     names: Vec<String>,
     files: HashMap<String, File>,
-    parts: HashMap<String, TablePart>,
+    parts: PartTables,
 }
 
 #[derive(Default)]
@@ -65,12 +58,12 @@ impl Boxes {
         let mut all = Self::default();
         boxes.iter().try_for_each(|path| all.add(path, false))?;
         ignored.iter().try_for_each(|path| all.add(path, true))?;
-        parts.iter().try_for_each(|path| all.add_parts(path))?;
+        all.parts = PartTables::read(parts)?;
         Ok(all)
     }
 
     fn add(&mut self, path: &Path, ignored: bool) -> Result<()> {
-        let bytes = read(path)?;
+        let bytes = table::read(path)?;
         let mut table = Table::new(path, &bytes)?;
         let [file, x, y, w, h] = table.columns(&["file", BOX[0], BOX[1], BOX[2], BOX[3]])?;
         let landmarks = match table.column(LANDMARKS[0]) {
@@ -116,22 +109,6 @@ impl Boxes {
         Ok(())
     }
 
-    fn add_parts(&mut self, path: &Path) -> Result<()> {
-        let bytes = read(path)?;
-        let mut table = Table::new(path, &bytes)?;
-        let [file, part] = table.columns(&["file", "part"])?;
-        while let Some(row) = table.next()? {
-            let part = match row.text(part) {
-                "train" => TablePart::Train,
-                "validation" => TablePart::Validation,
-                "test" => TablePart::Test,
-                other => return Err(row.failed(format!("{other:?} is no part: train, validation or test"))),
-            };
-            self.parts.insert(row.text(file).to_string(), part);
-        }
-        Ok(())
-    }
-
     /// The last components of the tables' paths.
     pub fn names(&self) -> &[String] {
         &self.names
@@ -145,12 +122,8 @@ impl Boxes {
     }
 
     pub fn part(&self, name: &str) -> Option<TablePart> {
-        by_name(&self.parts, name).copied()
+        self.parts.of(name)
     }
-}
-
-fn by_name<'a, T>(table: &'a HashMap<String, T>, name: &str) -> Option<&'a T> {
-    table.get(name).or_else(|| table.get(name.rsplit('/').next()?))
 }
 
 impl Known {
@@ -179,7 +152,7 @@ impl FoundBoxes {
     /// # Errors
     /// Where the table can't be read, lacks a column or has something else than a number in one.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = read(path)?;
+        let bytes = table::read(path)?;
         let mut table = Table::new(path, &bytes)?;
         let [file, x, y, w, h, score] = table.columns(&["file", BOX[0], BOX[1], BOX[2], BOX[3], "score"])?;
         let mut all = HashMap::<String, Vec<_>>::new();
@@ -200,93 +173,6 @@ impl FoundBoxes {
 
 /// Boxes of one picture at most: each is compared with all others.
 const MOST_BOXES: usize = 10_000;
-/// Bytes of a table at most, which has some hundred a box. Its fields take some ten times as much, if there is nothing
-/// in them.
-const MOST_BYTES: u64 = 64 << 20;
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    input::read(path, MOST_BYTES).map_err(|source| Error::Read { path: path.into(), source })
-}
-
-/// A table with a header, read row by row.
-struct Table<'a> {
-    path: &'a Path,
-    head: csv::StringRecord,
-    reader: csv::Reader<&'a [u8]>,
-    record: csv::StringRecord,
-}
-
-struct Row<'a> {
-    path: &'a Path,
-    /// As an editor counts.
-    line: u64,
-    record: &'a csv::StringRecord,
-}
-
-fn failed(path: &Path, reason: String) -> Error {
-    Error::Label { data: path.into(), file: "table".into(), reason }
-}
-
-impl<'a> Table<'a> {
-    fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        let mut reader = csv::Reader::from_reader(bytes);
-        let head = reader.headers().map_err(|error| failed(path, error.to_string()))?.clone();
-        Ok(Self { path, head, reader, record: csv::StringRecord::new() })
-    }
-
-    fn column(&self, name: &str) -> Option<usize> {
-        self.head.iter().position(|column| column == name)
-    }
-
-    fn columns<const N: usize>(&self, names: &[&str; N]) -> Result<[usize; N]> {
-        let mut columns = [0; N];
-        for (column, name) in columns.iter_mut().zip(names) {
-            *column = self.column(name).ok_or_else(|| {
-                failed(self.path, format!("it has no column {name}; it needs {}", names.join(",")))
-            })?;
-        }
-        Ok(columns)
-    }
-
-    fn next(&mut self) -> Result<Option<Row<'_>>> {
-        let Self { path, reader, record, .. } = self;
-        match reader.read_record(record) {
-            Ok(more) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                Ok(more.then_some(Row { path, line, record }))
-            }
-            Err(error) => Err(failed(path, error.to_string())),
-        }
-    }
-}
-
-impl Row<'_> {
-    fn text(&self, column: usize) -> &str {
-        self.record.get(column).unwrap_or_default().trim()
-    }
-
-    fn number(&self, column: usize) -> Result<f32> {
-        let text = self.text(column);
-        let number = text.parse().ok().filter(|value: &f32| value.is_finite());
-        number.ok_or_else(|| self.failed(format!("{text:?} is no number")))
-    }
-
-    /// The box in these columns, if there is one.
-    fn rect(&self, [x, y, w, h]: [usize; 4]) -> Result<Option<Rect>> {
-        if self.text(x).is_empty() {
-            return Ok(None);
-        }
-        let [x, y, width, height] = [self.number(x)?, self.number(y)?, self.number(w)?, self.number(h)?];
-        match width > 0.0 && height > 0.0 {
-            true => Ok(Some(Rect { x, y, width, height })),
-            false => Err(self.failed(format!("a box of {width} × {height} pixels is empty"))),
-        }
-    }
-
-    fn failed(&self, reason: String) -> Error {
-        failed(self.path, format!("line {}: {reason}", self.line))
-    }
-}
 
 #[cfg(test)]
 mod tests {

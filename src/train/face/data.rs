@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::boxes::{Boxes, FoundBoxes, Known, TablePart};
+use super::boxes::{Boxes, FoundBoxes, Known};
 use crate::analysis::crop::Rect;
 use crate::train::dataset::{self, Skipped, last_component};
 use crate::train::error::{Error, Result};
 use crate::train::layout::all_pictures;
+use crate::train::part_tables::TablePart;
 use crate::train::plane::Grey;
 use crate::train::source::Source;
 use crate::train::split::{Parts, Split};

@@ -18,7 +18,7 @@ use super::recipe::Recipe;
 use crate::model::{self, Block, FaceMetadata, FaceWeights};
 
 pub use super::plane::Plane;
-pub use boxes::{FoundBoxes, TablePart};
+pub use boxes::FoundBoxes;
 pub use data::{Face, FaceData, FaceFiles, Picture};
 pub use measure::{Alarms, Found, Recall, Tally, View, measure};
 pub use record::FaceRecord;

@@ -62,7 +62,7 @@ pub fn draw(title: &str, part: &str, confusion: &Confusion) -> Result<Vec<u8>> {
     canvas.into_png()
 }
 
-fn summary(confusion: &Confusion) -> String {
+pub fn summary(confusion: &Confusion) -> String {
     let [low, high] = confusion.interval().map(|end| 100.0 * end);
     format!(
         "accuracy {:.2} % ({} of {}), 95 % interval {low:.1} to {high:.1} %",

@@ -18,7 +18,7 @@ use super::output;
 use super::record::Record;
 use crate::model::Metadata;
 
-pub use confusion::text as confusion_text;
+pub use confusion::{summary as accuracy_text, text as confusion_text};
 pub use evaluation::{evaluation, robustness};
 pub use faces::{MOST as MOST_ON_SHEET, choose_for_sheet, faces_sheet};
 

@@ -53,6 +53,7 @@ pub fn checkpoint_file() -> Vec<u8> {
         wide: Box::default(),
         smiling,
         labelled: true,
+        votes: None,
     };
     let samples = [sample(true), sample(false)];
     let training: Vec<&Sample> = samples.iter().collect();

@@ -1,0 +1,51 @@
+//! Tables that say to which part pictures belong.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::error::Result;
+use super::table::{self, Table, by_name};
+
+/// The part of the data that a picture belongs to, where a table says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TablePart {
+    Train,
+    Validation,
+    Test,
+}
+
+/// Parts by file name.
+#[derive(Default)]
+pub struct PartTables(HashMap<String, TablePart>);
+
+impl PartTables {
+    /// Reads tables with the columns `file` and `part`: train, validation or test.
+    ///
+    /// # Errors
+    /// Where one can't be read, lacks a column or has another part.
+    pub fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut all = HashMap::new();
+        for path in paths {
+            let bytes = table::read(path)?;
+            let mut table = Table::new(path, &bytes)?;
+            let [file, part] = table.columns(&["file", "part"])?;
+            while let Some(row) = table.next()? {
+                let part = match row.text(part) {
+                    "train" => TablePart::Train,
+                    "validation" => TablePart::Validation,
+                    "test" => TablePart::Test,
+                    other => {
+                        return Err(row.failed(format!("{other:?} is no part: train, validation or test")));
+                    }
+                };
+                all.insert(row.text(file).to_string(), part);
+            }
+        }
+        Ok(Self(all))
+    }
+
+    /// `None` where no table names the file.
+    pub fn of(&self, name: &str) -> Option<TablePart> {
+        by_name(&self.0, name).copied()
+    }
+}
