@@ -59,10 +59,13 @@ fn layer(block: Block, input: Shape, tensors: &VarBuilder) -> Result<Layer> {
             relu,
         },
         (Block::Flatten, _) => Layer::Flatten,
-        (Block::Head { filters }, Shape::Picture { channels, .. }) => Layer::Head {
+        (Block::Head { filters, merge: false }, Shape::Picture { channels, .. }) => Layer::Head {
             weight: values(tensors.get((filters, channels, 1, 1), "weight")?)?,
             bias: values(tensors.get(filters, "bias")?)?,
         },
+        (Block::Head { merge: true, .. }, _) => {
+            return Err(Error::Architecture("a head that merges doesn't run yet".into()));
+        }
         (block, shape) => unreachable!("shapes() let {block:?} take {shape:?}"),
     })
 }
