@@ -173,6 +173,9 @@ impl Architecture {
     /// The head after the one at `index`, which merges what that reads.
     fn next_head(&self, index: usize) -> Result<usize> {
         let unfit = |reason: String| Err(Error::Architecture(format!("block {index}: {reason}")));
+        if !self.blocks[..index].iter().any(|block| matches!(block, Block::Conv { .. })) {
+            return unfit("a head that merges follows a convolution".into());
+        }
         let mut stride = 1;
         for (next, block) in self.blocks.iter().enumerate().skip(index + 1) {
             match *block {
@@ -376,6 +379,67 @@ mod tests {
         assert!(smile.check_classifier().is_ok() && smile.face_strides().is_err());
         assert!(face.check_classifier().is_err());
         assert_eq!(face.face_strides().unwrap(), [8, 16, 32, 64]);
+    }
+
+    #[test]
+    fn heads_merge_ones_of_twice_their_stride() {
+        let conv =
+            |stride, pool| Block::Conv { filters: 4, kernel: 3, stride, norm: false, relu: true, pool };
+        let head = |merge| Block::Head { filters: FACE_VALUES, merge };
+        let refused = |blocks: &[Block]| {
+            let architecture = Architecture { input: [1, 64, 64], blocks: blocks.to_vec() };
+            architecture.shapes().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let (merging, last) = (head(true), head(false));
+        assert_eq!(refused(&[conv(1, false), merging, conv(1, false), conv(2, false), last]), "");
+        for (blocks, reason) in [
+            (vec![conv(1, false), merging], "block 1: the last head has none after it to merge"),
+            (vec![conv(1, false), last, merging], "block 2: the last head has none"),
+            (
+                vec![conv(1, false), merging, conv(2, false), Block::Flatten],
+                "block 1: the last head has none",
+            ),
+            (
+                vec![conv(1, false), merging, conv(1, false), last],
+                "twice its stride, the next has 1 times it",
+            ),
+            (vec![conv(1, false), merging, conv(2, false), conv(2, false), last], "the next has 4 times it"),
+            (
+                vec![conv(1, false), merging, conv(1, true), last],
+                "block 1: a head can't merge across pooling",
+            ),
+            (vec![merging, conv(2, false), last], "block 0: a head that merges follows a convolution"),
+        ] {
+            assert!(refused(&blocks).contains(reason), "{blocks:?}: {}", refused(&blocks));
+        }
+        // All but as many parameters as there may be; to merge takes one more share of 64.
+        let wide = |kernel, stride| Block::Conv {
+            filters: 1024,
+            kernel,
+            stride,
+            norm: false,
+            relu: true,
+            pool: false,
+        };
+        for (merge, fits) in [(false, true), (true, false)] {
+            let mut blocks = vec![wide(1, 1), head(merge), wide(3, 2)];
+            blocks.extend([wide(3, 1); 6]);
+            blocks.push(last);
+            let architecture = Architecture { input: [1, 16, 16], blocks };
+            assert_eq!(architecture.shapes().is_ok(), fits, "{merge}");
+        }
+    }
+
+    #[test]
+    fn heads_of_old_files_do_not_merge_and_are_written_as_before() {
+        let old = r#"{"kind":"head","filters":15}"#;
+        let head: Block = serde_json::from_str(old).unwrap();
+        assert_eq!(head, Block::Head { filters: FACE_VALUES, merge: false });
+        assert_eq!(serde_json::to_string(&head).unwrap(), old);
+        let merging = r#"{"kind":"head","filters":15,"merge":true}"#;
+        let head: Block = serde_json::from_str(merging).unwrap();
+        assert_eq!(head, Block::Head { filters: FACE_VALUES, merge: true });
+        assert_eq!(serde_json::to_string(&head).unwrap(), merging);
     }
 
     #[test]

@@ -284,3 +284,107 @@ fn glorot_normal(fan_in: usize, fan_out: usize, len: usize, rng: &mut impl Rng) 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Var};
+    use candle_nn::VarMap;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// A locator of heads with other numbers of filters, whose pictures have odd sides; a loss of its answers.
+    struct Small {
+        parameters: VarMap,
+        network: Network,
+        picture: Tensor,
+    }
+
+    impl Small {
+        fn new() -> Self {
+            let conv = |filters, stride| Block::Conv {
+                filters,
+                kernel: 3,
+                stride,
+                norm: false,
+                relu: true,
+                pool: false,
+            };
+            let head = |merge| Block::Head { filters: 2, merge };
+            let blocks = vec![conv(3, 1), head(true), conv(4, 2), head(true), conv(5, 2), head(false)];
+            let architecture = Architecture { input: [1, 9, 11], blocks };
+            let mut rng = ChaCha8Rng::seed_from_u64(9);
+            let parameters = VarMap::new();
+            for (name, tensor) in initial_tensors(&architecture, &mut rng).unwrap() {
+                parameters.data().lock().unwrap().insert(name, Var::from_tensor(&tensor).unwrap());
+            }
+            let tensors = VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu);
+            let network = Network::new(&architecture, &tensors).unwrap();
+            let values: Vec<f32> = (0..2 * 99).map(|_| rng.random()).collect();
+            let picture = Tensor::from_vec(values, (2, 1, 9, 11), &Device::Cpu).unwrap();
+            Self { parameters, network, picture }
+        }
+
+        fn loss(&self) -> Tensor {
+            let (answers, _) = self.network.forward_train(&self.picture).unwrap();
+            let losses =
+                answers.iter().map(|answer| (answer - 0.5).unwrap().sqr().unwrap().sum_all().unwrap());
+            losses.reduce(|sum, loss| (sum + loss).unwrap()).unwrap()
+        }
+
+        fn var(&self, name: &str) -> Var {
+            self.parameters.data().lock().unwrap()[name].clone()
+        }
+    }
+
+    #[test]
+    fn gradients_go_through_what_is_merged() {
+        let small = Small::new();
+        let gradients = small.loss().backward().unwrap();
+        let names = ["1.merge.weight", "1.merge.bias", "3.merge.weight", "3.merge.bias", "4.conv.weight"];
+        for name in names {
+            let var = small.var(name);
+            let before = var.as_tensor().copy().unwrap();
+            let values = before.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let gradient = gradients.get(&var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let slope = |index: usize| {
+                let loss = |step: f32| {
+                    let mut values = values.clone();
+                    values[index] += step;
+                    var.set(&Tensor::from_vec(values, before.shape(), &Device::Cpu).unwrap()).unwrap();
+                    small.loss().to_scalar::<f32>().unwrap()
+                };
+                (loss(2e-3) - loss(-2e-3)) / 4e-3
+            };
+            // All together, since single ones may be measured across a ReLU's bend.
+            let size =
+                |values: &mut dyn Iterator<Item = f32>| values.map(|value| value * value).sum::<f32>().sqrt();
+            let difference =
+                size(&mut gradient.iter().enumerate().map(|(index, value)| slope(index) - value));
+            let size = size(&mut gradient.iter().copied());
+            assert!(difference < 0.05 * size, "{name}: {difference} off {size}");
+            var.set(&before).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_merged_is_no_part_of_the_way_up() {
+        let small = Small::new();
+        let answers = || {
+            let answers = small.network.forward(&small.picture).unwrap();
+            answers
+                .iter()
+                .map(|answer| answer.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let before = answers();
+        small.var("1.merge.bias").set(&Tensor::full(0.7f32, 3, &Device::Cpu).unwrap()).unwrap();
+        let after = answers();
+        assert_ne!(before[0], after[0]);
+        assert_eq!(before[1..], after[1..]);
+        small.var("3.merge.bias").set(&Tensor::full(0.7f32, 4, &Device::Cpu).unwrap()).unwrap();
+        let last = answers();
+        assert!(after[0] != last[0] && after[1] != last[1] && after[2] == last[2]);
+    }
+}
