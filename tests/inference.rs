@@ -3,7 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use gstsmile::model::{
-    Architecture, Block, Classifier, DeviceChoice, Metadata, Network, SmileWeights, Weights, initial_tensors,
+    Architecture, Block, Classifier, Detector, DeviceChoice, FACE_VALUES, FaceMetadata, FaceWeights,
+    Metadata, Network, SmileWeights, Weights, initial_tensors,
 };
 use gstsmile::ops::Isa;
 use gstsmile::ops::inference::{Engine, Layer, Norm};
@@ -283,10 +284,81 @@ fn layers_that_do_not_fit_are_refused() {
     assert!(Engine::new([1, 3, 4], [1.0, 0.0], &[Layer::Flatten, dense()], Isa::Portable).is_ok());
 }
 
+/// Random locators with heads of two sorts, some of which read the same picture, over pictures of any size.
+fn pyramid() -> impl Strategy<Value = Architecture> {
+    let filters = || prop_oneof![1..=40usize, Just(16), Just(32)];
+    let level = (filters(), filters(), any::<[bool; 3]>());
+    prop::collection::vec(level, 1..4).prop_map(|levels| {
+        let conv = |filters, stride| Block::Conv {
+            filters,
+            kernel: 3,
+            stride,
+            norm: false,
+            relu: true,
+            pool: false,
+        };
+        let head = |merge| Block::Head { filters: FACE_VALUES, merge };
+        let mut blocks = vec![conv(8, 1)];
+        for (first, second, [before, merge, after]) in levels {
+            blocks.extend([conv(first, 2), conv(second, 1)]);
+            // Heads on the same picture, beside one that may merge; only the last can merge what comes next.
+            blocks.extend(before.then_some(head(false)));
+            blocks.push(head(merge));
+            blocks.extend((after && !merge).then_some(head(false)));
+        }
+        blocks.extend([conv(5, 2), head(false)]);
+        Architecture { input: [1, 160, 160], blocks }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn heads_that_merge_agree_with_candle(
+        architecture in pyramid(),
+        size in prop_oneof![
+            [8..90usize, 8..90usize],
+            Just([128, 160]),
+            Just([75, 100]),
+            Just([61, 37]),
+        ],
+        seed: u64,
+    ) {
+        let Weights { tensors, .. } = weights(architecture.clone(), seed);
+        let weights = FaceWeights { metadata: FaceMetadata::new(architecture), tensors };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 1);
+        let pictures = [0, 1].map(|_| (0..size[0] * size[1]).map(|_| rng.random()).collect::<Vec<u8>>());
+        let tensors = VarBuilder::from_tensors(weights.tensors.clone(), DType::F32, &Device::Cpu);
+        let network = Network::new(&weights.metadata.architecture, &tensors).unwrap();
+        for isa in Isa::available() {
+            let mut detector = Detector::new(&weights, isa).unwrap();
+            // The second time in memory that isn't fresh.
+            for picture in &pictures {
+                let values: Vec<f32> = picture.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+                let input = Tensor::from_vec(values, (1, 1, size[0], size[1]), &Device::Cpu).unwrap();
+                let expected = network.forward(&input).unwrap();
+                detector.run(picture, size).unwrap();
+                prop_assert_eq!(detector.answers().count(), expected.len());
+                for (answer, expected) in detector.answers().zip(&expected) {
+                    prop_assert_eq!(expected.dims(), &[1, FACE_VALUES, answer.rows, answer.columns][..]);
+                    let expected = expected.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                    let largest = expected.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
+                    for (value, expected) in answer.values.iter().zip(&expected) {
+                        let difference = (value - expected).abs() / largest;
+                        prop_assert!(difference < 1e-4, "{isa:?}: {value}, not {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn few_weights_do_not_ask_for_all_memory() {
     let conv = |channels, filters| zero_conv([channels * filters, filters], [1, 1], false);
-    let head = |channels: usize| Layer::Head { weight: vec![0.0; 15 * channels], bias: vec![0.0; 15] };
+    let head =
+        |channels: usize| Layer::Head { weight: vec![0.0; 15 * channels], bias: vec![0.0; 15], merge: None };
     let wide = [conv(1, 1024), head(1024)];
     let many = [vec![conv(1, 1)], vec![head(1); 50]].concat();
     let deep = [vec![conv(1, 16)], vec![conv(16, 16); 50], vec![head(16)]].concat();

@@ -10,14 +10,19 @@ use gstsmile::model::{
     Architecture, Block, Detector, FACE_VALUES, FaceMetadata, FaceWeights, Network, initial_tensors,
 };
 use gstsmile::ops::Isa;
-use gstsmile::ops::inference::{Engine, Layer, Norm};
+use gstsmile::ops::inference::{Engine, Layer, Merge, Norm};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A locator with random parameters.
-fn random(filters: [usize; 4], seed: u64) -> FaceWeights {
-    let architecture = Architecture::face(160, filters);
+/// A locator with random parameters, whose heads but the last merge or not.
+fn random(filters: [usize; 4], seed: u64, merging: bool) -> FaceWeights {
+    let mut architecture = Architecture::face(160, filters);
+    for block in &mut architecture.blocks {
+        if let Block::Head { merge, .. } = block {
+            *merge &= merging;
+        }
+    }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // In an order, so that the same seed gives the same weights.
     let mut tensors: BTreeMap<_, _> = initial_tensors(&architecture, &mut rng).unwrap().into_iter().collect();
@@ -35,7 +40,7 @@ fn random(filters: [usize; 4], seed: u64) -> FaceWeights {
 /// high, whose eyes are 4 pixels above the middle and 3 to its sides.
 fn spots() -> FaceWeights {
     let conv = Block::Conv { filters: 1, kernel: 1, stride: 2, norm: false, relu: true, pool: true };
-    let head = Block::Head { filters: FACE_VALUES };
+    let head = Block::Head { filters: FACE_VALUES, merge: false };
     let architecture = Architecture { input: [1, 160, 160], blocks: vec![conv, head] };
     let mut weight = [0.0f32; FACE_VALUES];
     weight[0] = 40.0;
@@ -83,9 +88,10 @@ proptest! {
     fn heads_agree_with_candle(
         filters in [1..40usize, 1..40, 1..70, 1..70],
         (rows, columns) in (1..5usize, 1..6usize),
+        merging: bool,
         seed: u64,
     ) {
-        let weights = random(filters, seed);
+        let weights = random(filters, seed, merging);
         let size = [32 * rows, 32 * columns];
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 1);
         let picture: Vec<u8> = (0..size[0] * size[1]).map(|_| rng.random()).collect();
@@ -121,7 +127,7 @@ proptest! {
         aspect in prop_oneof![Just(1.0f32), 0.05..20.0f32],
         seed: u64,
     ) {
-        let mut weights = random([4; 4], seed);
+        let mut weights = random([4; 4], seed, true);
         weights.metadata.threshold = 0.01;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let data: Vec<u8> = (0..3 * width * height).map(|_| rng.random()).collect();
@@ -231,6 +237,31 @@ fn brightness_is_the_same_from_every_format() {
 }
 
 #[test]
+fn weights_of_heads_that_do_not_merge_answer_as_before_where_they_do() {
+    let old = random([8, 9, 10, 11], 5, false);
+    let architecture = Architecture::face(160, [8, 9, 10, 11]);
+    let mut new = old.for_architecture(&architecture).unwrap().unwrap();
+    assert_eq!((new.tensors.len(), &new.metadata.architecture), (old.tensors.len() + 6, &architecture));
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let picture: Vec<u8> = (0..100 * 75).map(|_| rng.random()).collect();
+    let answers = |weights: &FaceWeights| {
+        let mut detector = Detector::new(weights, Isa::best()).unwrap();
+        detector.run(&picture, [75, 100]).unwrap();
+        detector.answers().flat_map(|answer| answer.values.to_vec()).collect::<Vec<f32>>()
+    };
+    assert_eq!(answers(&old), answers(&new));
+    new.tensors.insert("8.merge.bias".into(), Tensor::full(0.1f32, 11, &Device::Cpu).unwrap());
+    assert_ne!(answers(&old), answers(&new));
+    // Those that merge already are taken as they are, others not at all.
+    let same = new.for_architecture(&architecture).unwrap().unwrap();
+    assert_eq!(answers(&same), answers(&new));
+    assert!(new.for_architecture(&old.metadata.architecture).unwrap().is_none());
+    for filters in [[8, 9, 10, 12], [7, 9, 10, 11]] {
+        assert!(old.for_architecture(&Architecture::face(160, filters)).unwrap().is_none());
+    }
+}
+
+#[test]
 fn heads_that_do_not_fit_are_refused() {
     let conv = |norm: bool| Layer::Conv {
         norm: norm.then(|| {
@@ -244,7 +275,7 @@ fn heads_that_do_not_fit_are_refused() {
         relu: false,
         pool: false,
     };
-    let head = |weights: usize| Layer::Head { weight: vec![0.0; weights], bias: vec![0.0; 3] };
+    let head = |weights: usize| Layer::Head { weight: vec![0.0; weights], bias: vec![0.0; 3], merge: None };
     let fits = |layers: &[Layer]| Engine::new([2, 4, 4], [1.0, 0.0], layers, Isa::Portable).is_ok();
     assert!(fits(&[conv(false), head(6), conv(false), head(6)]));
     assert!(!fits(&[conv(false), head(5)]), "too few weights");
@@ -252,6 +283,22 @@ fn heads_that_do_not_fit_are_refused() {
     assert!(!fits(&[conv(false), head(6), conv(false)]), "ends without a head");
     assert!(!fits(&[head(6)]), "nothing before the head");
     assert!(!fits(&[conv(false), head(6), Layer::Flatten]), "goes on with rows");
+    let halving = || match conv(false) {
+        Layer::Conv { norm, kernel, bias, size, relu, pool, .. } => {
+            Layer::Conv { norm, kernel, bias, size, stride: 2, relu, pool }
+        }
+        other => other,
+    };
+    let merging = |weights: usize, channels: usize| {
+        let merge = Some(Merge { weight: vec![0.0; weights], bias: vec![0.0; channels] });
+        Layer::Head { weight: vec![0.0; 6], bias: vec![0.0; 3], merge }
+    };
+    assert!(fits(&[conv(false), merging(4, 2), halving(), head(6)]));
+    assert!(!fits(&[conv(false), merging(5, 2), halving(), head(6)]), "too many weights to merge by");
+    assert!(!fits(&[conv(false), merging(6, 3), halving(), head(6)]), "merges other channels");
+    assert!(!fits(&[conv(false), merging(4, 2), conv(false), head(6)]), "merges what isn't smaller");
+    assert!(!fits(&[conv(false), merging(4, 2)]), "merges a head that isn't there");
+    assert!(!fits(&[merging(4, 2), halving(), head(6)]), "merges into what no convolution gave");
 }
 
 /// A locator that takes bright places for faces, the surer the brighter they are: `side` pixels wide and

@@ -36,9 +36,17 @@ pub enum Block {
     Flatten,
     /// Fully connected, with bias; ReLU where `relu`.
     Dense { units: usize, relu: bool },
-    /// A 1×1 convolution whose result is an answer; what it reads goes on to the next block, which
+    /// A 1×1 convolution whose result is an answer; the picture before it goes on to the next block, which
     /// must not normalise it.
-    Head { filters: usize },
+    ///
+    /// It reads that picture, or where `merge` ReLU(it + what the next head reads), as in feature pyramids (Lin et
+    /// al. 2017): the latter after a 1×1 convolution to as many channels as the picture has, and at twice its size,
+    /// each value standing for a square of 2×2.
+    Head {
+        filters: usize,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        merge: bool,
+    },
 }
 
 /// Shape of what flows between two blocks.
@@ -79,24 +87,24 @@ impl Architecture {
     }
 
     /// A network that finds faces in grey pictures whose longer side is `side`, with a head at each
-    /// of the strides 8, 16, 32 and 64. `filters` are those of the first four convolutions; the rest has as
+    /// of the strides 8, 16, 32 and 64, each of which but the last merges what the next one reads. `filters` are those of the first four convolutions; the rest has as
     /// many as the last of them. The picture is a sixteenth of its size after the first convolution, so that
     /// little is spent where it is large.
     pub fn face(side: usize, [first, second, third, rest]: [usize; 4]) -> Self {
         let conv =
             |filters, stride, norm, pool| Block::Conv { filters, kernel: 3, stride, norm, relu: true, pool };
-        let head = Block::Head { filters: FACE_VALUES };
+        let head = |merge| Block::Head { filters: FACE_VALUES, merge };
         let mut blocks = vec![
             conv(first, 2, true, true),
             conv(second, 1, true, false),
             conv(third, 1, true, true),
             conv(rest, 1, true, false),
             conv(rest, 1, true, false),
-            head,
+            head(true),
         ];
-        for _ in 0..3 {
+        for stride in [16, 32, 64] {
             // What a head reads isn't normalised.
-            blocks.extend([conv(rest, 2, false, false), conv(rest, 1, true, false), head]);
+            blocks.extend([conv(rest, 2, false, false), conv(rest, 1, true, false), head(stride < 64)]);
         }
         Self { input: [1, side, side], blocks }
     }
@@ -146,8 +154,57 @@ impl Architecture {
         }
     }
 
+    /// For each block the picture that is merged into what it reads: what the next head reads.
+    ///
+    /// # Errors
+    /// As [`Architecture::shapes`].
+    pub fn merged(&self) -> Result<Vec<Option<Shape>>> {
+        self.merged_of(&self.shapes()?)
+    }
+
+    fn merged_of(&self, shapes: &[Shape]) -> Result<Vec<Option<Shape>>> {
+        let merged = |(index, block): (usize, &Block)| match block {
+            Block::Head { merge: true, .. } => self.next_head(index).map(|next| Some(shapes[next])),
+            _ => Ok(None),
+        };
+        self.blocks.iter().enumerate().map(merged).collect()
+    }
+
+    /// The head after the one at `index`, which merges what that reads.
+    fn next_head(&self, index: usize) -> Result<usize> {
+        let unfit = |reason: String| Err(Error::Architecture(format!("block {index}: {reason}")));
+        if !self.blocks[..index].iter().any(|block| matches!(block, Block::Conv { .. })) {
+            return unfit("a head that merges follows a convolution".into());
+        }
+        let mut stride = 1;
+        for (next, block) in self.blocks.iter().enumerate().skip(index + 1) {
+            match *block {
+                Block::Conv { pool: false, stride: step, .. } => stride *= step,
+                // Pooling leaves out an odd last row, and then half of the picture doesn't cover it.
+                Block::Conv { .. } => return unfit("a head can't merge across pooling".into()),
+                Block::Head { .. } if stride == 2 => return Ok(next),
+                Block::Head { .. } => {
+                    return unfit(format!(
+                        "a head merges one of twice its stride, the next has {stride} times it"
+                    ));
+                }
+                _ => break,
+            }
+        }
+        unfit("the last head has none after it to merge".into())
+    }
+
     fn check_cost(&self, shapes: &[Shape]) -> Result<()> {
-        let costs = self.blocks.iter().zip(shapes).map(|(block, input)| block.cost(*input));
+        let merges = self.blocks.iter().zip(shapes).zip(self.merged_of(shapes)?);
+        let merges = merges.map(|((_, picture), merged)| match (picture, merged) {
+            (&Shape::Picture { channels: filters, .. }, Some(coarse)) => {
+                let point =
+                    Block::Conv { filters, kernel: 1, stride: 1, norm: false, relu: false, pool: false };
+                point.cost(coarse)
+            }
+            _ => [0; 2],
+        });
+        let costs = self.blocks.iter().zip(shapes).map(|(block, input)| block.cost(*input)).chain(merges);
         let [parameters, multiplications] = costs
             .fold([0; 2], |sum: [u64; 2], cost| [0, 1].map(|index| sum[index].saturating_add(cost[index])));
         let bounds = [
@@ -187,7 +244,7 @@ impl Architecture {
         for block in &self.blocks {
             match *block {
                 Block::Conv { stride: step, pool, .. } => stride *= step * if pool { 2 } else { 1 },
-                Block::Head { filters: FACE_VALUES } => strides.push(stride),
+                Block::Head { filters: FACE_VALUES, .. } => strides.push(stride),
                 Block::Head { .. } => return unfit("a head of a face locator has 15 values"),
                 _ => return unfit("a face locator has convolutions and heads only"),
             }
@@ -233,7 +290,7 @@ impl Block {
                 }
                 Ok(Shape::Row(units))
             }
-            (&Self::Head { filters }, Shape::Picture { .. }) => {
+            (&Self::Head { filters, .. }, Shape::Picture { .. }) => {
                 if !(1..=256).contains(&filters) {
                     return Err(format!("{filters} filters, not 1 to 256"));
                 }
@@ -254,7 +311,7 @@ impl Block {
                 let places = height.div_ceil(stride) * width.div_ceil(stride);
                 ([filters * channels * kernel * kernel, filters + norm], places)
             }
-            (Self::Head { filters }, Shape::Picture { channels, height, width }) => {
+            (Self::Head { filters, .. }, Shape::Picture { channels, height, width }) => {
                 ([filters * channels, filters], height * width)
             }
             (Self::Dense { units, .. }, Shape::Row(inputs)) => ([units.saturating_mul(inputs), units], 1),
@@ -322,6 +379,67 @@ mod tests {
         assert!(smile.check_classifier().is_ok() && smile.face_strides().is_err());
         assert!(face.check_classifier().is_err());
         assert_eq!(face.face_strides().unwrap(), [8, 16, 32, 64]);
+    }
+
+    #[test]
+    fn heads_merge_ones_of_twice_their_stride() {
+        let conv =
+            |stride, pool| Block::Conv { filters: 4, kernel: 3, stride, norm: false, relu: true, pool };
+        let head = |merge| Block::Head { filters: FACE_VALUES, merge };
+        let refused = |blocks: &[Block]| {
+            let architecture = Architecture { input: [1, 64, 64], blocks: blocks.to_vec() };
+            architecture.shapes().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let (merging, last) = (head(true), head(false));
+        assert_eq!(refused(&[conv(1, false), merging, conv(1, false), conv(2, false), last]), "");
+        for (blocks, reason) in [
+            (vec![conv(1, false), merging], "block 1: the last head has none after it to merge"),
+            (vec![conv(1, false), last, merging], "block 2: the last head has none"),
+            (
+                vec![conv(1, false), merging, conv(2, false), Block::Flatten],
+                "block 1: the last head has none",
+            ),
+            (
+                vec![conv(1, false), merging, conv(1, false), last],
+                "twice its stride, the next has 1 times it",
+            ),
+            (vec![conv(1, false), merging, conv(2, false), conv(2, false), last], "the next has 4 times it"),
+            (
+                vec![conv(1, false), merging, conv(1, true), last],
+                "block 1: a head can't merge across pooling",
+            ),
+            (vec![merging, conv(2, false), last], "block 0: a head that merges follows a convolution"),
+        ] {
+            assert!(refused(&blocks).contains(reason), "{blocks:?}: {}", refused(&blocks));
+        }
+        // All but as many parameters as there may be; to merge takes one more share of 64.
+        let wide = |kernel, stride| Block::Conv {
+            filters: 1024,
+            kernel,
+            stride,
+            norm: false,
+            relu: true,
+            pool: false,
+        };
+        for (merge, fits) in [(false, true), (true, false)] {
+            let mut blocks = vec![wide(1, 1), head(merge), wide(3, 2)];
+            blocks.extend([wide(3, 1); 6]);
+            blocks.push(last);
+            let architecture = Architecture { input: [1, 16, 16], blocks };
+            assert_eq!(architecture.shapes().is_ok(), fits, "{merge}");
+        }
+    }
+
+    #[test]
+    fn heads_of_old_files_do_not_merge_and_are_written_as_before() {
+        let old = r#"{"kind":"head","filters":15}"#;
+        let head: Block = serde_json::from_str(old).unwrap();
+        assert_eq!(head, Block::Head { filters: FACE_VALUES, merge: false });
+        assert_eq!(serde_json::to_string(&head).unwrap(), old);
+        let merging = r#"{"kind":"head","filters":15,"merge":true}"#;
+        let head: Block = serde_json::from_str(merging).unwrap();
+        assert_eq!(head, Block::Head { filters: FACE_VALUES, merge: true });
+        assert_eq!(serde_json::to_string(&head).unwrap(), merging);
     }
 
     #[test]

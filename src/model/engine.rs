@@ -9,7 +9,7 @@ use super::architecture::{Architecture, Block, Shape};
 use super::error::{Error, Result};
 use super::network::NORM_EPSILON;
 use crate::ops::Isa;
-use crate::ops::inference::{Engine, Layer, Norm};
+use crate::ops::inference::{Engine, Layer, Merge, Norm};
 
 /// An engine for pictures of `size` (height, width), or of the architecture's own size.
 ///
@@ -35,11 +35,14 @@ pub(super) fn engine(
 /// Where the architecture is not sound, or a tensor is missing or of another shape.
 pub(super) fn layers(architecture: &Architecture, tensors: &HashMap<String, Tensor>) -> Result<Vec<Layer>> {
     let tensors = VarBuilder::from_tensors(tensors.clone(), DType::F32, &Device::Cpu);
-    let blocks = architecture.blocks.iter().zip(architecture.shapes()?).enumerate();
-    blocks.map(|(index, (block, shape))| layer(*block, shape, &tensors.pp(index))).collect()
+    let blocks = architecture.blocks.iter().zip(architecture.shapes()?).zip(architecture.merged()?);
+    let layers = blocks
+        .enumerate()
+        .map(|(index, ((block, shape), merged))| layer(*block, shape, merged, &tensors.pp(index)));
+    layers.collect()
 }
 
-fn layer(block: Block, input: Shape, tensors: &VarBuilder) -> Result<Layer> {
+fn layer(block: Block, input: Shape, merged: Option<Shape>, tensors: &VarBuilder) -> Result<Layer> {
     Ok(match (block, input) {
         (Block::Conv { filters, kernel, stride, norm, relu, pool }, Shape::Picture { channels, .. }) => {
             let conv = tensors.pp("conv");
@@ -59,9 +62,17 @@ fn layer(block: Block, input: Shape, tensors: &VarBuilder) -> Result<Layer> {
             relu,
         },
         (Block::Flatten, _) => Layer::Flatten,
-        (Block::Head { filters }, Shape::Picture { channels, .. }) => Layer::Head {
+        (Block::Head { filters, .. }, Shape::Picture { channels, .. }) => Layer::Head {
             weight: values(tensors.get((filters, channels, 1, 1), "weight")?)?,
             bias: values(tensors.get(filters, "bias")?)?,
+            merge: match merged {
+                Some(Shape::Picture { channels: others, .. }) => {
+                    let tensors = tensors.pp("merge");
+                    let weight = values(tensors.get((channels, others, 1, 1), "weight")?)?;
+                    Some(Merge { weight, bias: values(tensors.get(channels, "bias")?)? })
+                }
+                _ => None,
+            },
         },
         (block, shape) => unreachable!("shapes() let {block:?} take {shape:?}"),
     })

@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::architecture::{Architecture, MOST_PARAMETERS};
+use super::architecture::{Architecture, Block, MOST_PARAMETERS, Shape};
 use super::error::{Error, Result};
 use super::file;
 use super::output::write_atomically;
@@ -199,6 +199,30 @@ impl FaceWeights {
     /// The face locator's weights that are built into the plugin.
     pub fn embedded() -> Result<Self> {
         Self::from_bytes(EMBEDDED_FACE, "the built-in face locator")
+    }
+
+    /// The same weights for `architecture`, where it is theirs but for heads that merge. What is merged is 0 at first,
+    /// so that a network with a ReLU before each head answers as before. `None` for other architectures.
+    ///
+    /// # Errors
+    /// Where an architecture is not sound.
+    pub fn for_architecture(&self, architecture: &Architecture) -> Result<Option<Self>> {
+        let mut weights = self.clone();
+        let blocks = weights.metadata.architecture.blocks.iter_mut().enumerate();
+        for ((index, block), (input, merged)) in
+            blocks.zip(architecture.shapes()?.into_iter().zip(architecture.merged()?))
+        {
+            if let Block::Head { merge: merge @ false, .. } = block
+                && let (Shape::Picture { channels, .. }, Some(Shape::Picture { channels: others, .. })) =
+                    (input, merged)
+            {
+                *merge = true;
+                let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+                weights.tensors.insert(format!("{index}.merge.weight"), zeros(&[channels, others, 1, 1])?);
+                weights.tensors.insert(format!("{index}.merge.bias"), zeros(&[channels])?);
+            }
+        }
+        Ok((weights.metadata.architecture == *architecture).then_some(weights))
     }
 }
 

@@ -4,6 +4,7 @@
 mod conv;
 pub mod inference;
 mod layout;
+mod merge;
 mod norm;
 mod simd;
 
@@ -11,6 +12,7 @@ use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 
 pub use conv::{ConvOptions, conv2d, conv2d_with};
 pub(crate) use layout::transpose;
+pub use merge::merge;
 pub use norm::{BatchNorm, batch_norm};
 pub use simd::Isa;
 

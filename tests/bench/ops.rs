@@ -6,9 +6,14 @@ use std::hint::black_box;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use gstsmile::model::{Classifier, Network, SmileWeights};
+use gstsmile::model::{
+    Architecture, Block, Classifier, Detector, FaceMetadata, FaceWeights, Network, SmileWeights,
+    initial_tensors,
+};
 use gstsmile::ops::Isa;
 use gstsmile::ops::inference::{Engine, Layer};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 mod train_step;
 
@@ -74,6 +79,28 @@ fn pictures(criterion: &mut Criterion) {
     }
 }
 
+/// The face locator, and the same without heads that merge.
+fn locator(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("locator");
+    for size in [[128, 160], [480, 640]] {
+        let picture: Vec<u8> = (0..size[0] * size[1]).map(|index| (index % 251) as u8).collect();
+        for (name, merging) in [("plain", false), ("merging", true)] {
+            let mut architecture = Architecture::face(160, [16, 24, 48, 64]);
+            for block in &mut architecture.blocks {
+                if let Block::Head { merge, .. } = block {
+                    *merge &= merging;
+                }
+            }
+            let tensors = initial_tensors(&architecture, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+            let weights = FaceWeights { metadata: FaceMetadata::new(architecture), tensors };
+            let mut detector = Detector::new(&weights, Isa::best()).unwrap();
+            group.bench_function(BenchmarkId::new(format!("{}x{}", size[1], size[0]), name), |bencher| {
+                bencher.iter(|| detector.run(black_box(&picture), size).unwrap());
+            });
+        }
+    }
+}
+
 fn training(criterion: &mut Criterion) {
     let weights = SmileWeights::embedded().unwrap();
     let mut group = criterion.benchmark_group("training");
@@ -84,5 +111,5 @@ fn training(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, convolution, pictures, training);
+criterion_group!(benches, convolution, pictures, locator, training);
 criterion_main!(benches);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use candle_core::Device;
-use gstsmile::model::{Architecture, FaceMetadata, FaceWeights};
+use gstsmile::model::{Architecture, Block, FaceMetadata, FaceWeights};
 use gstsmile::train::{FaceData, FaceFiles, Faces, Task};
 use image::ImageFormat;
 use rand::SeedableRng;
@@ -273,6 +273,43 @@ fn training_goes_on_from_weights() {
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && log.contains(message), "{rest}: {log}");
     }
+}
+
+#[test]
+fn heads_learn_to_merge_from_weights_that_do_not() {
+    let folder = folder();
+    let mut architecture = Architecture::face(160, [4; 4]);
+    for block in &mut architecture.blocks {
+        if let Block::Head { merge, .. } = block {
+            *merge = false;
+        }
+    }
+    let tensors = gstsmile::model::initial_tensors(&architecture, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+    let old = FaceWeights { metadata: FaceMetadata::new(architecture), tensors };
+    old.write(&folder.path().join("old.safetensors")).unwrap();
+    let options = "--preset face --filters 4 --data faces --boxes boxes.csv --no-face things --device cpu --batch 4 \
+                   --epochs 2 --init old.safetensors";
+    let train = |name: &str, rest: &str| {
+        let output = run(folder.path(), &format!("{options} {rest} --out {name}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        FaceWeights::read(&folder.path().join(name)).unwrap()
+    };
+    let largest = |weights: &FaceWeights, name: &str| {
+        weights.tensors[name].abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+    };
+    let (hardly, learnt) = (train("a", "--learning-rate 1e-9"), train("b", "--learning-rate 1e-2"));
+    let network = Architecture::face(160, [4; 4]);
+    assert!([&hardly, &learnt].iter().all(|weights| weights.metadata.architecture == network));
+    for name in [5, 8, 11].map(|index| format!("{index}.merge.weight")) {
+        assert!(largest(&hardly, &name) < 1e-6 && largest(&learnt, &name) > 1e-3, "{name}");
+    }
+    for (name, before) in &old.tensors {
+        let change = (before - &hardly.tensors[name]).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(name.contains("running") || change.to_scalar::<f32>().unwrap() < 1e-6, "{name}");
+    }
+    let text = String::from_utf8(run(folder.path(), "info b").stdout).unwrap();
+    assert_eq!(text.matches("head, 15 values a place, merged").count(), 3, "{text}");
+    assert_eq!(text.matches("head, 15 values a place").count(), 4, "{text}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::pictures::{VIEW, encoded, names, put};
 /// high.
 fn locator() -> FaceWeights {
     let conv = Block::Conv { filters: 1, kernel: 1, stride: 2, norm: false, relu: true, pool: true };
-    let head = Block::Head { filters: FACE_VALUES };
+    let head = Block::Head { filters: FACE_VALUES, merge: false };
     let architecture = Architecture { input: [1, 96, 96], blocks: vec![conv, head] };
     let mut weight = [0.0f32; FACE_VALUES];
     weight[0] = 60.0;

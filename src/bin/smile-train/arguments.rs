@@ -146,7 +146,8 @@ pub struct TrainArguments {
     pub split_seed: u64,
 
     /// Weights to start from, trained on other data or before; of several, teachers start in turn from those
-    /// that have their network, and the network itself from the first that has its own
+    /// that have their network, and the network itself from the first that has its own. With --preset face, also weights
+    /// whose heads don't merge what the coarser ones see
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub init: Vec<PathBuf>,
     /// Networks to train first, each with a seed of its own, whose answers the network learns from

@@ -146,13 +146,12 @@ fn content(pictures: &[&Picture]) -> String {
 fn initial(path: &Path, recipe: &Recipe, outputs: &Outputs) -> Result<FaceWeights> {
     outputs::spare_some(outputs, "--init", Some(path))?;
     let weights = FaceWeights::read(path)?;
-    match weights.metadata.architecture == recipe.architecture {
-        true => Ok(weights),
-        false => Err(Error::Mismatch(format!(
+    weights.for_architecture(&recipe.architecture)?.ok_or_else(|| {
+        Error::Mismatch(format!(
             "--init: the network in {} is not the one of --preset face and --filters, so it can't start from it",
             path.display()
-        ))),
-    }
+        ))
+    })
 }
 
 /// Reads pictures, their boxes and pictures without faces behind a progress bar.

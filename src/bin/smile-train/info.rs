@@ -170,7 +170,10 @@ fn describe(block: &Block) -> String {
             parts.into_iter().flatten().collect::<Vec<String>>().join(", ")
         }
         Block::Flatten => "flatten".into(),
-        Block::Head { filters } => format!("head, {filters} values a place"),
+        Block::Head { filters, merge } => {
+            let merged = if merge { ", merged with what the next one reads" } else { "" };
+            format!("head, {filters} values a place{merged}")
+        }
         Block::Dense { units, relu } => {
             let plural = if units == 1 { "" } else { "s" };
             format!("dense, {units} unit{plural}{}", if relu { ", ReLU" } else { "" })

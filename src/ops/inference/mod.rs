@@ -7,6 +7,7 @@ pub(super) mod buffer;
 mod dense;
 mod direct;
 pub(super) mod finish;
+mod head;
 mod kernel;
 mod load;
 mod plan;
@@ -20,6 +21,7 @@ use buffer::{Buffer, Layout};
 use dense::Dense;
 use direct::Direct;
 use finish::Finish;
+use head::Head;
 use load::Load;
 pub(crate) use plan::load_affine;
 pub(super) use plan::suits_winograd;
@@ -54,14 +56,26 @@ pub enum Layer {
         bias: Vec<f32>,
         relu: bool,
     },
-    /// A 1×1 convolution whose result is an answer; the next layer reads what it reads. A network
+    /// A 1×1 convolution whose result is an answer; the next layer reads the picture before it. A network
     /// with heads has no rows, and ends in one.
     Head {
         /// Filters × channels.
         weight: Vec<f32>,
         /// One value a filter.
         bias: Vec<f32>,
+        /// What it reads besides, if anything.
+        merge: Option<Merge>,
     },
+}
+
+/// A 1×1 convolution of what the next head reads. That has half of the height and width, rounded up; a head that
+/// merges reads ReLU(the picture before it + the result at twice its size).
+#[derive(Clone, Debug)]
+pub struct Merge {
+    /// Channels of the picture × channels of what the next head reads.
+    pub weight: Vec<f32>,
+    /// One value a channel of the picture.
+    pub bias: Vec<f32>,
 }
 
 /// Batch normalisation with its running averages; one value a channel.
@@ -97,16 +111,6 @@ struct Conv {
     input: Layout,
     output: Layout,
     finish: Finish,
-}
-
-/// A convolution beside the others, with an answer for its result.
-#[derive(Clone, Debug)]
-struct Head {
-    conv: Conv,
-    /// Which of the engine's pictures it reads.
-    picture: usize,
-    result: Buffer,
-    output: plan::Output,
 }
 
 #[derive(Clone, Debug)]
@@ -169,20 +173,14 @@ impl Engine {
         }
     }
 
-    fn run_heads(&mut self, picture: &[u8], mut outputs: &mut [f32]) {
+    fn run_heads(&mut self, picture: &[u8], outputs: &mut [f32]) {
         let isa = self.isa;
         isa.dispatch(RunLoad { load: &self.load, picture, output: self.pictures[0].values_mut() });
         for (index, conv) in self.convs.iter_mut().enumerate() {
             let (input, output) = self.pictures.split_at_mut(index + 1);
             isa.dispatch(RunConv { conv, input: input[index].values(), output: output[0].values_mut() });
         }
-        for Head { conv, picture, result, output } in &mut self.heads {
-            let input = self.pictures[*picture].values();
-            isa.dispatch(RunConv { conv, input, output: result.values_mut() });
-            let (answer, rest) = outputs.split_at_mut(output.len());
-            output.write(result.values(), answer);
-            outputs = rest;
-        }
+        head::run(&mut self.heads, isa, &self.pictures, outputs);
     }
 
     fn run_some(&mut self, pictures: &[u8], outputs: &mut [f32]) {

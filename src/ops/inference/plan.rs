@@ -6,14 +6,15 @@ use super::buffer::{Layout, Room};
 use super::dense::Dense;
 use super::direct::Direct;
 use super::finish::Finish;
+use super::head::heads;
 use super::load::Load;
 use super::winograd::{TILE, Winograd};
-use super::{Conv, Engine, Head, Isa, Layer, Method, Norm, ROWS};
+use super::{Conv, Engine, Isa, Layer, Method, Norm, ROWS};
 
 /// How the answers lie in the last of the engine's rows.
 #[derive(Clone, Debug)]
 pub struct Output {
-    layout: Layout,
+    pub layout: Layout,
 }
 
 impl Output {
@@ -73,51 +74,6 @@ pub fn plan(input: [usize; 3], affine: [f32; 2], layers: &[Layer], isa: Isa) -> 
     Ok(Engine { isa, load, convs, pictures, heads, denses, rows, last, output })
 }
 
-/// The heads among `layers`, which `rest` follows.
-fn heads(
-    layers: &[Layer],
-    rest: &[Layer],
-    layouts: &[Layout],
-    lanes: usize,
-    room: &mut Room,
-) -> Result<Vec<Head>> {
-    let (mut picture, mut heads) = (0, Vec::new());
-    for (index, layer) in layers.iter().enumerate() {
-        let Layer::Head { weight, bias } = layer else {
-            picture += 1;
-            continue;
-        };
-        let input = layouts[picture];
-        if bias.is_empty() || weight.len() != bias.len() * input.channels {
-            bail!(
-                "layer {index}: {} weights for {} filters of {} channels",
-                weight.len(),
-                bias.len(),
-                input.channels
-            );
-        }
-        if layers.get(index + 1).and_then(norm_of).is_some() {
-            bail!("layer {index}: a head must not read what is normalised for the next layer");
-        }
-        let stride = bias.len().next_multiple_of(lanes);
-        let output = Layout::new([bias.len(), input.height, input.width], stride);
-        let direct = Direct::new(weight, bias.len(), [1, 1], false, input, lanes)?;
-        let finish = Finish::new(bias, false, None, stride)?;
-        let conv = Conv { method: Method::Direct(direct), input, output, finish };
-        heads.push(Head {
-            conv,
-            picture,
-            result: room.take(output.len())?,
-            output: Output { layout: output },
-        });
-    }
-    match layers.last() {
-        Some(Layer::Head { .. }) if rest.is_empty() && picture > 0 => Ok(heads),
-        _ if heads.is_empty() => Ok(heads),
-        _ => bail!("a network with heads ends in one and begins with a convolution"),
-    }
-}
-
 /// How the picture lies before each convolution and after the last.
 fn layouts(input: [usize; 3], convs: &[&Layer], lanes: usize) -> Result<Vec<Layout>> {
     let mut layouts = vec![Layout::new(input, input[0])];
@@ -173,7 +129,7 @@ impl Conv {
     }
 }
 
-fn norm_of(layer: &Layer) -> Option<&Norm> {
+pub fn norm_of(layer: &Layer) -> Option<&Norm> {
     match layer {
         Layer::Conv { norm, .. } => norm.as_ref(),
         _ => None,

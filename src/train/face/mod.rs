@@ -76,7 +76,7 @@ impl<'a> Faces<'a> {
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
         let mut tensors = model::initial_tensors(&recipe.architecture, &mut rng)?;
         for (index, block) in recipe.architecture.blocks.iter().enumerate() {
-            if let Block::Head { filters } = *block {
+            if let Block::Head { filters, .. } = *block {
                 let mut bias = vec![0.0f32; filters];
                 bias[0] = -4.0;
                 tensors.insert(format!("{index}.bias"), Tensor::from_vec(bias, filters, &Device::Cpu)?);
