@@ -85,7 +85,7 @@ const MOST_ENLARGED: f32 = 2.0;
 /// Pixels of the largest pass at most, those of 1080p: more than any picture takes that is not some three times as wide as high.
 const MOST_PIXELS: f32 = 1920.0 * 1080.0;
 /// Rows up to which the network knows faces as high as its picture, and how many times smaller the next pass is.
-const LARGE: f32 = 256.0;
+const LARGE: f32 = 150.0;
 const STEP: f32 = 3.0;
 /// The width and height in pixels of a pass near a face, and the longer side of the face in it.
 const NEAR: usize = 96;
