@@ -135,3 +135,28 @@ fn what_does_not_fit_together_is_said() {
         assert!(errors(&output).contains(reason), "{arguments}: {}", errors(&output));
     }
 }
+
+#[test]
+fn each_collection_is_left_out_once_and_measured_on() {
+    let folder = collections();
+    let arguments = TRAIN.replace("smile.safetensors", "left").replace("--epochs 25", "--epochs 30");
+    let arguments = format!(
+        "cross-validate --leave-collection {arguments} --extra voted --extra parted --votes votes.csv"
+    );
+    let text = succeeded(&run(folder.path(), &arguments));
+    assert!(text.contains("voted") && text.contains("parted"), "{text}");
+    let left = folder.path().join("left");
+    let names = crate::pictures::names(&left);
+    assert_eq!(names, ["left-out.json", "without-parted.safetensors", "without-voted.safetensors"]);
+    let weights = SmileWeights::read(&left.join("without-voted.safetensors")).unwrap();
+    let learnt_from = &weights.metadata.training["extra"];
+    assert_eq!((learnt_from[0]["name"].as_str(), learnt_from[1].as_object()), (Some("parted"), None));
+    let results: Value = serde_json::from_slice(&fs::read(left.join("left-out.json")).unwrap()).unwrap();
+    for (index, pictures) in [36, 40].into_iter().enumerate() {
+        let result = &results["left_out"][index];
+        assert_eq!(result["pictures"], pictures);
+        assert!(result["accuracy"].as_f64() > Some(0.8), "{result}");
+    }
+    let none = run(folder.path(), &format!("cross-validate --leave-collection {TRAIN}"));
+    assert!(none.status.code() == Some(2) && errors(&none).contains("no --extra"), "{}", errors(&none));
+}

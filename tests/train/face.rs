@@ -54,7 +54,7 @@ fn read(folder: &Path) -> FaceData {
         extra: &[],
         extra_no_face: &[],
     };
-    FaceData::read(&files, |_| ()).unwrap()
+    FaceData::read(&files, |_, _| ()).unwrap()
 }
 
 fn run(folder: &Path, arguments: &str) -> Output {
@@ -92,12 +92,12 @@ fn extra_pictures_are_not_split_and_those_with_faces_have_a_table() {
         extra: &extra,
         extra_no_face: &things,
     };
-    let data = FaceData::read(&files, |_| ()).unwrap();
+    let data = FaceData::read(&files, |_, _| ()).unwrap();
     assert_eq!(data.extra_no_face.len(), 4);
     let names: Vec<&str> = data.extra[0].iter().map(|picture| picture.name.as_str()).collect();
     assert_eq!((data.pictures.len(), &names[..]), (10, &["smile/a.png"][..]));
     assert!(data.pictures.iter().all(|picture| !picture.name.contains("smile")));
-    let alone = FaceData::read(&FaceFiles { boxes: &tables[..1], ..files }, |_| ());
+    let alone = FaceData::read(&FaceFiles { boxes: &tables[..1], ..files }, |_, _| ());
     assert!(alone.is_err_and(|error| error.to_string().contains("more: none of its pictures")));
 }
 
@@ -129,7 +129,7 @@ fn pictures_of_several_faces_are_taken_whole_and_a_table_parts_them() {
         extra: &[path("more")],
         extra_no_face: &[],
     };
-    let data = FaceData::read(&files, |_| ()).unwrap();
+    let data = FaceData::read(&files, |_, _| ()).unwrap();
     let known = |pictures: &[gstsmile::train::Picture]| -> Vec<(String, usize, usize)> {
         let known = |picture: &gstsmile::train::Picture| {
             (picture.name.clone(), picture.faces.len(), picture.unclear.len())

@@ -231,6 +231,10 @@ pub struct CrossValidateArguments {
     /// its place then tells of all; may be given several times
     #[arg(long, value_name = "N", conflicts_with = "robustness")]
     pub only_fold: Vec<usize>,
+    /// Leave each --extra out in turn instead, and measure on all of it: what the recipe is worth on faces from
+    /// elsewhere
+    #[arg(long, conflicts_with_all = ["folds", "only_fold", "robustness", "measure_on"])]
+    pub leave_collection: bool,
     /// Measure again with each picture made harder in many ways, as `eval --robustness` does
     #[arg(long)]
     pub robustness: bool,

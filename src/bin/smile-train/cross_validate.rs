@@ -19,6 +19,7 @@ use gstsmile::train::{
 
 use crate::arguments::{CrossValidateArguments, Measured, TrainArguments};
 use crate::eval::{self, field};
+use crate::leave;
 use crate::material::Material;
 use crate::outputs;
 use crate::terminal::{self, print, say};
@@ -53,6 +54,9 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     if let Some(number) = arguments.only_fold.iter().find(|&&number| !(1..=arguments.folds).contains(&number))
     {
         return Err(Error::Mismatch(format!("--only-fold {number}: folds are 1 to {}", arguments.folds)));
+    }
+    if arguments.leave_collection {
+        return leave::run(arguments);
     }
     let folder = &train.out;
     std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;

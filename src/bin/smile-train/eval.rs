@@ -75,8 +75,8 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     let levels = match (arguments.robustness, &locator) {
         (true, Some(locator)) => {
             let item =
-                |sample: &Sample| Item { name: sample.name.clone(), smiling: sample.smiling, network: 0 };
-            let items: Vec<Item> = first.samples.iter().map(item).collect();
+                |(name, smiling): &(String, bool)| Item { name: name.clone(), smiling: *smiling, network: 0 };
+            let items: Vec<Item> = first.pictures.iter().map(item).collect();
             let catalog = Catalog::with_classes(&arguments.data[0], &reader.classes)?;
             Some(robustness(&catalog, &items, std::slice::from_ref(&weights), locator)?)
         }
@@ -113,14 +113,25 @@ pub struct Collection {
     /// The data set and its part.
     pub title: String,
     facts: DataFacts,
-    samples: Vec<Sample>,
+    /// Names, and whether their labels say that they smile.
+    pictures: Vec<(String, bool)>,
     probabilities: Vec<f32>,
     pub evaluation: Evaluation,
     pub slices: Vec<Slice>,
 }
 
 impl Collection {
-    fn results(&self) -> Value {
+    /// Of a network's answers to samples.
+    pub fn new(
+        (title, facts): (String, DataFacts),
+        (samples, probabilities): (&[&Sample], Vec<f32>),
+        evaluation: Evaluation,
+    ) -> Self {
+        let pictures = samples.iter().map(|sample| (sample.name.clone(), sample.smiling)).collect();
+        Self { title, facts, pictures, probabilities, evaluation, slices: Vec::new() }
+    }
+
+    pub fn results(&self) -> Value {
         let mut results = json!({ "data": self.facts, "slices": self.slices });
         merge(&mut results, &self.evaluation);
         results
@@ -156,7 +167,7 @@ impl Reader<'_> {
         let poses: Vec<_> = all.iter().map(|sample| poses.get(&sample.name).copied()).collect();
         let evaluation = Evaluation::new(&all, &probabilities, threshold, &poses);
         let slices = self.attributes.slices(&all, &probabilities, threshold);
-        Ok(Collection { title, facts, probabilities, evaluation, slices, samples })
+        Ok(Collection { slices, ..Collection::new((title, facts), (&all, probabilities), evaluation) })
     }
 
     /// The samples of a part: as tables say, or as the weights' record splits the data set if they learnt from it.
@@ -299,18 +310,18 @@ fn part_of(part: Part, dataset: &Dataset) -> String {
 }
 
 /// One line a picture, of several data sets with theirs before it; without an answer where no face was found.
-fn predictions(all: &[Collection], threshold: f32) -> String {
+pub fn predictions(all: &[Collection], threshold: f32) -> String {
     let several = all.len() > 1;
     let mut text = format!("{}name,smiling,probability,predicted\n", if several { "data," } else { "" });
-    for Collection { facts, samples, probabilities, .. } in all {
-        for (sample, &probability) in samples.iter().zip(probabilities) {
-            let actual = u8::from(sample.smiling);
+    for Collection { facts, pictures, probabilities, .. } in all {
+        for ((name, smiling), &probability) in pictures.iter().zip(probabilities) {
+            let actual = u8::from(*smiling);
             let answer = match probability.is_nan() {
                 true => ",".into(),
                 false => format!("{probability},{}", u8::from(probability >= threshold)),
             };
             let data = if several { format!("{},", field(&facts.name)) } else { String::new() };
-            let _ = writeln!(text, "{data}{},{actual},{answer}", field(&sample.name));
+            let _ = writeln!(text, "{data}{},{actual},{answer}", field(name));
         }
     }
     text

@@ -162,9 +162,9 @@ pub fn read(files: &FaceFiles) -> Result<FaceData> {
         ));
     }
     let bar = ProgressBar::no_length();
-    let data = FaceData::read(files, |count| {
+    let data = FaceData::read(files, |done, count| {
         bar.set_length(count as u64);
-        bar.inc(1);
+        bar.set_position(done as u64);
     });
     bar.finish_and_clear();
     let data = data?;

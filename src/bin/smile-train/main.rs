@@ -10,6 +10,7 @@ mod eval_tables;
 mod face;
 mod files;
 mod info;
+mod leave;
 mod locate;
 mod material;
 mod outputs;

@@ -20,6 +20,8 @@ pub struct Material {
     pub metadata: Metadata,
     pub dataset: Dataset,
     pub extra: Vec<Collection>,
+    /// The one of them that nothing is learnt from.
+    left_out: Option<usize>,
     pub unlabelled: Vec<Dataset>,
     init: Vec<(PathBuf, SmileWeights)>,
     /// The fingerprint of all that is learnt from.
@@ -55,6 +57,10 @@ impl Collection {
     /// What is measured on instead.
     pub fn validation(&self) -> Vec<&Sample> {
         self.dataset.select(&self.validation)
+    }
+
+    pub fn all(&self) -> Vec<&Sample> {
+        self.dataset.samples.iter().collect()
     }
 
     pub fn name(&self) -> &str {
@@ -98,7 +104,18 @@ impl Material {
         let unlabelled = unlabelled.collect::<Result<Vec<_>>>()?;
         require_other_names(&unlabelled, &dataset)?;
         let content = content(&dataset, &extra, &unlabelled);
-        Ok(Self { metadata, dataset, extra, unlabelled, init, content, device })
+        Ok(Self { metadata, dataset, extra, left_out: None, unlabelled, init, content, device })
+    }
+
+    /// Leaves one of the other data sets out, and those before back in.
+    pub fn leave_out(&mut self, index: usize) {
+        self.left_out = Some(index);
+    }
+
+    /// The other data sets that are learnt from.
+    pub fn others(&self) -> impl Iterator<Item = &Collection> {
+        let all = self.extra.iter().enumerate();
+        all.filter(|(index, _)| self.left_out != Some(*index)).map(|(_, collection)| collection)
     }
 
     /// The weights that a network can start from, with their files.

@@ -63,7 +63,11 @@ pub fn add(outputs: &mut Outputs, option: &str, path: &Path) -> Result<()> {
     outputs.add(option, path)
 }
 
-fn add_weights(outputs: &mut Outputs, out: &Path, teachers: usize) -> Result<()> {
+/// Adds a weights file with what lies beside it while it is made.
+///
+/// # Errors
+/// Where one of these could not be written.
+pub fn add_weights(outputs: &mut Outputs, out: &Path, teachers: usize) -> Result<()> {
     outputs.add("--out", out)?;
     outputs.add("the checkpoint beside --out", &train::beside(out, ".checkpoint"))?;
     for number in 1..=teachers {
@@ -78,7 +82,10 @@ fn add_all(outputs: &mut Outputs, option: &str, folder: &Path, names: &[&str]) -
 }
 
 /// Spares the single files that training reads; pictures in folders are spared when they are listed.
-fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<()> {
+///
+/// # Errors
+/// Where one would be overwritten.
+pub fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<()> {
     let TrainArguments { data, extra, unlabelled, no_face, extra_no_face, init, face_model, .. } = arguments;
     let files = |option: &'static str, paths: &[PathBuf]| {
         paths.iter().try_for_each(|path| outputs.spare(option, path))

@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
         (split, part): (Split, HeldOut),
         files: Files,
     ) -> Result<Self> {
-        let Material { dataset, extra, unlabelled, device, .. } = material;
+        let Material { dataset, unlabelled, device, .. } = material;
         if !arguments.resume {
             files.check_ours()?;
         }
@@ -172,9 +172,9 @@ impl<'a> Session<'a> {
         record.init = init.map(|weights| weights.metadata.training.clone());
         record.teachers = taught;
         let training = dataset.select(&parts.training);
-        let others = extra.iter().map(|collection| (collection.name(), collection.validation()));
+        let others = material.others().map(|collection| (collection.name(), collection.validation()));
         let others = others.filter(|(_, samples)| !samples.is_empty()).collect();
-        let extra = extra.iter().map(|extra| Extra { examples: extra.training(), share: extra.share });
+        let extra = material.others().map(|extra| Extra { examples: extra.training(), share: extra.share });
         let mut extra: Vec<Extra<Sample>> = extra.collect();
         let soft = arguments.soft_labels.as_ref();
         let soft = soft.map(|path| soft_labels(path, split, (&training, &extra), unlabelled)).transpose()?;
@@ -356,7 +356,7 @@ fn with_face<'a>(samples: &[&'a Sample]) -> Vec<&'a Sample> {
 fn record(
     arguments: &TrainArguments,
     recipe: &Recipe,
-    Material { dataset, extra, .. }: &Material,
+    material: &Material,
     split: Split,
     parts: &Parts,
 ) -> Record {
@@ -365,8 +365,8 @@ fn record(
         command: command::recorded(),
         version: env!("CARGO_PKG_VERSION").into(),
         preset: arguments.preset,
-        data: DataFacts::of(dataset),
-        split: SplitFacts::new(split, &dataset.labels(), parts),
+        data: DataFacts::of(&material.dataset),
+        split: SplitFacts::new(split, &material.dataset.labels(), parts),
         seed: recipe.seed,
         epochs: recipe.epochs,
         interrupted_after: None,
@@ -374,7 +374,7 @@ fn record(
         l2: recipe.l2,
         batch: recipe.batch,
         learning_rate: recipe.learning_rate,
-        extra: extra.iter().map(|collection| collection.facts.clone()).collect(),
+        extra: material.others().map(|collection| collection.facts.clone()).collect(),
         extra_share: None,
         votes: names(&arguments.votes),
         parts: names(&arguments.parts),

@@ -1,6 +1,7 @@
 //! Pictures with known faces, and pictures without any.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -92,11 +93,12 @@ pub struct FaceData {
 }
 
 impl FaceData {
-    /// Reads pictures; calls `decoded` after each one with how many there are.
+    /// Reads pictures; calls `decoded` after each one with how many of its folder or archive are done, and how many
+    /// there are.
     ///
     /// # Errors
     /// Where a folder, archive or table can't be read, or no box fits a picture.
-    pub fn read(files: &FaceFiles, decoded: impl Fn(usize) + Sync) -> Result<Self> {
+    pub fn read(files: &FaceFiles, decoded: impl Fn(usize, usize) + Sync) -> Result<Self> {
         let FaceFiles { data, boxes, ignored, parts, hard, no_face, extra, extra_no_face } = *files;
         let boxes = Boxes::read(boxes, ignored, parts)?;
         let known = |name: &str| Some((boxes.known(name)?, boxes.part(name)));
@@ -133,7 +135,7 @@ impl FaceData {
     fn take(
         &mut self,
         path: &Path,
-        decoded: &(impl Fn(usize) + Sync),
+        decoded: &(impl Fn(usize, usize) + Sync),
         known: impl Fn(&str) -> Option<(Known, Option<TablePart>)> + Sync,
     ) -> Result<()> {
         let source = Source::open(path)?;
@@ -141,12 +143,12 @@ impl FaceData {
         let wanted: Vec<_> =
             names.iter().filter_map(|name| known(name).map(|known| (name.clone(), known))).collect();
         self.unclear += names.len() - wanted.len();
-        let count = wanted.len();
+        let (done, count) = (AtomicUsize::new(0), wanted.len());
         let results: Vec<_> = wanted
             .into_par_iter()
             .map(|(name, (Known { faces, unclear }, part))| {
                 let picture = dataset::read(&source, &name);
-                decoded(count);
+                decoded(done.fetch_add(1, Ordering::Relaxed) + 1, count);
                 match picture {
                     Ok(image) => {
                         Ok(Picture { name, grey: Grey::new(&image), faces, unclear, part, hard: Vec::new() })

@@ -2,6 +2,7 @@
 
 mod boxes;
 mod data;
+mod framing;
 mod measure;
 mod record;
 mod scene;

@@ -5,6 +5,7 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::data::{Face, Picture};
+use super::framing::{around, beside, filled_by, mirror, roomy, share, tilt};
 use crate::analysis::crop::Rect;
 use crate::train::augment::{self, chance, log_uniform, normal};
 use crate::train::plane::{Grey, Placement, Plane};
@@ -30,9 +31,6 @@ const HEIGHTS: [f32; 2] = [15.0, 1.5];
 /// Of a face at least this share has to be seen for it to be asked for, and less than the second counts as not
 /// there.
 const SEEN: [f32; 2] = [0.65, 0.08];
-/// A picture is looked at through a window, with what is around its faces, where its largest face takes less than
-/// this share of it; larger ones are cut out and put elsewhere, for want of surroundings.
-const ROOMY: f32 = 0.45;
 /// Pictures are enlarged no more than so many times: what is beyond is blur that no camera makes.
 const MOST_ENLARGED: f32 = 2.5;
 /// How often four scenes of a quarter's size make one: more faces, and smaller ones.
@@ -216,11 +214,6 @@ impl Stock<'_> {
     }
 }
 
-/// A scale that mirrors with this probability.
-fn mirror(scale: f32, probability: f32, rng: &mut ChaCha8Rng) -> f32 {
-    if chance(rng, probability) { -scale } else { scale }
-}
-
 /// Fills the plane with a part of a picture without faces.
 fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
     let bounds = picture.grey.bounds();
@@ -236,22 +229,6 @@ fn cover(plane: &mut Plane, picture: &Picture, rng: &mut ChaCha8Rng) {
     };
     // Beyond its edge the picture goes on, so that nothing stays empty.
     picture.grey.draw(plane, &placement, Grey::EVERYWHERE);
-}
-
-/// Whether a picture shows more than its faces.
-fn roomy(picture: &Picture) -> bool {
-    let bounds = picture.grey.bounds();
-    let share = |face: &Face| (face.rect.height / bounds.height).max(face.rect.width / bounds.width);
-    picture.faces.iter().map(share).fold(0.0, f32::max) < ROOMY
-}
-
-/// A tilt in radians: mostly little, sometimes as far as people bend.
-fn tilt(rng: &mut ChaCha8Rng) -> f32 {
-    match rng.random_range(0..20) {
-        0..12 => normal(rng, 0.12),
-        12..16 => rng.random_range(-0.6..0.6),
-        _ => rng.random_range(-1.25..1.25),
-    }
 }
 
 impl Scene {
@@ -473,47 +450,4 @@ impl Scene {
         let smallest = self.faces.iter().map(|face| face.rect.height).fold(f32::INFINITY, f32::min);
         augment::passes(log_uniform(rng, 0.5, (MOST_BLUR * smallest).clamp(0.75, 4.0)))
     }
-}
-
-/// The share of a box's points for which something holds.
-fn share(rect: Rect, holds: impl Fn([f32; 2]) -> bool) -> f32 {
-    let grid = [0.1, 0.3, 0.5, 0.7, 0.9];
-    let points = grid.iter().flat_map(|x| grid.map(|y| [rect.x + x * rect.width, rect.y + y * rect.height]));
-    points.filter(|&point| holds(point)).count() as f32 / 25.0
-}
-
-/// What of a picture lies to the left of a face, to its right, above and below it.
-fn beside(face: Rect, bounds: Rect) -> [Rect; 4] {
-    let (right, bottom) = (bounds.x + bounds.width, bounds.y + bounds.height);
-    let (after, below) = (face.x + face.width, face.y + face.height);
-    [
-        Rect { width: face.x - bounds.x, ..bounds },
-        Rect { x: after, width: right - after, ..bounds },
-        Rect { height: face.y - bounds.y, ..bounds },
-        Rect { y: below, height: bottom - below, ..bounds },
-    ]
-}
-
-/// Less or little more than a face's box, within the picture.
-fn filled_by(face: Rect, bounds: Rect, rng: &mut ChaCha8Rng) -> Rect {
-    // What is cut off stays below a tenth on each side, so that the face is asked for.
-    let mut side = |edge: f32, outwards: f32| edge + outwards * rng.random_range(-0.1..0.12);
-    let left = side(face.x, -face.width).max(bounds.x);
-    let top = side(face.y, -face.height).max(bounds.y);
-    let right = side(face.x + face.width, face.width).min(bounds.x + bounds.width);
-    let bottom = side(face.y + face.height, face.height).min(bounds.y + bounds.height);
-    Rect { x: left, y: top, width: (right - left).max(1.0), height: (bottom - top).max(1.0) }
-}
-
-/// A face's box with some of what is around it, within the picture.
-fn around(face: Rect, bounds: Rect, rng: &mut ChaCha8Rng) -> Rect {
-    let mut side = |edge: f32, length: f32, limit: f32| {
-        let margin = length * log_uniform(rng, 0.08, 1.0);
-        if edge < limit { (edge + margin).min(limit) } else { (edge - margin).max(limit) }
-    };
-    let left = side(face.x, face.width, bounds.x.min(face.x));
-    let top = side(face.y, face.height, bounds.y.min(face.y));
-    let right = side(face.x + face.width, face.width, bounds.width.max(face.x + face.width + 1e-3));
-    let bottom = side(face.y + face.height, face.height, bounds.height.max(face.y + face.height + 1e-3));
-    Rect { x: left, y: top, width: right - left, height: bottom - top }
 }
