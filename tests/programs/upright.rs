@@ -81,14 +81,15 @@ fn embedding_programs_turn_photographs_where_the_parser_is() {
     }
 }
 
-/// A video of Motion JPEG in QuickTime, with the track's matrix of a telephone that was turned.
-fn film(folder: &Path, exif: u8) -> PathBuf {
+/// A video of Motion JPEG in QuickTime, of so many tenths of a second, with the track's matrix of a telephone that was
+/// turned.
+fn film(folder: &Path, exif: u8, frames: u32) -> PathBuf {
     let mut jpeg = Vec::new();
     as_stored(exif).write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg).unwrap();
     let (picture, film) = (folder.join("stored.jpg"), folder.join(format!("film-{exif}.mov")));
     std::fs::write(&picture, jpeg).unwrap();
     launch(&format!(
-        "filesrc location={} ! jpegdec ! videoconvert ! imagefreeze num-buffers=10 ! video/x-raw,framerate=10/1 \
+        "filesrc location={} ! jpegdec ! videoconvert ! imagefreeze num-buffers={frames} ! video/x-raw,framerate=10/1 \
          ! jpegenc quality=95 ! qtmux ! filesink location={}",
         picture.display(),
         film.display()
@@ -118,7 +119,7 @@ fn videos_are_turned_as_their_track_says() {
         |arguments: &[&str]| text(program("smile-label", folder.path()).args(arguments).output().unwrap());
     let mut walls = Vec::new();
     for exif in [1, 3, 6, 8] {
-        let film = film(folder.path(), exif);
+        let film = film(folder.path(), exif, 10);
         let film = film.file_name().unwrap().to_str().unwrap();
         label(&[film, "frame.png", "display=0"]);
         let frame = image::open(folder.path().join("frame.png")).unwrap().into_rgb8();
@@ -145,6 +146,24 @@ fn videos_are_turned_as_their_track_says() {
     for wall in &walls[1..] {
         let sum: u64 = wall.iter().zip(walls[0].iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
         assert!(sum as f64 / (wall.len() as f64) < 6.0, "{}", sum as f64 / wall.len() as f64);
+    }
+}
+
+#[test]
+fn a_shutter_takes_upright_pictures_of_what_says_which_side_is_up() {
+    let folder = tempfile::tempdir().unwrap();
+    for exif in [1, 6] {
+        let film = film(folder.path(), exif, 25);
+        let source = format!("filesrc location={}", film.file_name().unwrap().to_str().unwrap());
+        let name = format!("{exif}-%d.jpg");
+        text(
+            program("smile-shutter", folder.path())
+                .args([&name, &source, "fakesink sync=true"])
+                .output()
+                .unwrap(),
+        );
+        let taken = image::open(folder.path().join(format!("{exif}-0.jpg"))).unwrap().into_rgb8();
+        assert!(difference(&taken) < 8.0, "{exif}: {}", difference(&taken));
     }
 }
 

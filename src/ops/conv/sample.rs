@@ -276,7 +276,8 @@ impl WithSimd for Backward<'_> {
         let mut bias_gradient = vec![0.0; filters];
         // A vector may reach past the last pixel.
         let mut padded = vec![0.0; geometry.padded_len(channels) + S::F32_LANES];
-        let mut padded_gradient = padded.clone();
+        let direct = self.of_gradient.is_none();
+        let mut padded_gradient = if direct { padded.clone() } else { Vec::new() };
         // As many rows at a time as the first-level cache holds.
         let [pooled_height, pooled_width] = geometry.pooled();
         let band = (32 / pooled_width).max(1);
@@ -294,9 +295,11 @@ impl WithSimd for Backward<'_> {
             layout::pad_planes(input, shape, geometry.padding(), &mut padded);
             padded_gradient.fill(0.0);
             for first in (0..pooled_height).step_by(band) {
-                terms.collect(first..(first + band).min(pooled_height), gradient, origins, taps);
+                let rows = first..(first + band).min(pooled_height);
+                terms.collect(rows.clone(), gradient, origins, taps);
                 terms.add_to_kernel(simd, taps, &padded, &mut kernel_gradient);
-                if of_gradient.is_none() {
+                if direct {
+                    terms.collect_pixels(rows, gradient, origins, taps);
                     terms.add_to_input(simd, taps, &mut padded_gradient);
                 }
             }
@@ -427,7 +430,6 @@ impl Terms {
             }));
         }
         self.by_filter.clear();
-        self.by_pixel.clear();
         for filter in 0..filters {
             let start = filter * area + rows.start * width;
             let outputs = gradient[start..start + squares].iter().zip(&origins[start..start + squares]);
@@ -435,6 +437,23 @@ impl Terms {
                 let wanted = origin != CUT;
                 let pixel = square * pool * pool + if wanted { usize::from(origin) } else { 0 };
                 self.by_filter.push_if(wanted, filter, Term { factor, start: self.places[pixel] });
+            }
+        }
+    }
+
+    /// The same by the pixel that each output came from, where the input's gradients are summed from them.
+    #[inline(always)]
+    fn collect_pixels(&mut self, rows: Range<usize>, gradient: &[f32], origins: &[u8], taps: &KernelRows) {
+        let Geometry { filters, pool, .. } = taps.geometry;
+        let [_, width] = taps.geometry.pooled();
+        let (area, squares) = (gradient.len() / filters, rows.len() * width);
+        self.by_pixel.clear();
+        for filter in 0..filters {
+            let start = filter * area + rows.start * width;
+            let outputs = gradient[start..start + squares].iter().zip(&origins[start..start + squares]);
+            for (square, (&factor, &origin)) in outputs.enumerate() {
+                let wanted = origin != CUT;
+                let pixel = square * pool * pool + if wanted { usize::from(origin) } else { 0 };
                 self.by_pixel.push_if(wanted, pixel, Term { factor, start: (filter * taps.row_len) as u32 });
             }
         }
