@@ -78,11 +78,7 @@ impl Pictures {
         least_height: f32,
         done: impl Fn() + Sync,
     ) -> Result<(Vec<Located>, Vec<Skipped>)> {
-        let locator = || {
-            let mut locator = Locator::new(weights)?;
-            locator.set_least_height(least_height);
-            Ok::<_, crate::model::Error>(locator)
-        };
+        let locator = || Locator::with_least_height(weights, least_height);
         // Where one can be had, each thread can have its own.
         locator()?;
         let results: Vec<_> = self

@@ -1,7 +1,5 @@
 //! Where faces are in a picture: regions of a request, or what the locator finds.
 
-use std::time::Duration;
-
 use super::super::area::View;
 use super::super::crop::Rect;
 use super::super::locate::{self, Locator};
@@ -11,10 +9,10 @@ use crate::model::Result;
 
 /// From this share of the locator's threshold on a face that was there before still is.
 const FAINT: f32 = 0.4;
-/// Of the pictures in which faces are looked for every Nth is searched as a whole, and at least one in so much time.
+/// Of the pictures in which faces are looked for every Nth is searched as a whole, and at least one in
+/// [`LONGEST_PREDICTION`].
 /// The others are looked at where faces were, from near, which costs a fraction.
 const WHOLE_EVERY: u32 = 5;
-const LONGEST_NEAR: Duration = LONGEST_PREDICTION;
 
 impl Analyzer {
     /// Takes the regions of a request for sightings.
@@ -65,7 +63,7 @@ impl Analyzer {
 
     /// Looks where faces should be, or, now and then and where one isn't there, everywhere.
     fn look(&mut self, locator: &mut Locator, view: &View, least: f32) -> Result<()> {
-        if !self.whole.due(WHOLE_EVERY, LONGEST_NEAR, self.clock.now, false) {
+        if !self.whole.due(WHOLE_EVERY, LONGEST_PREDICTION, self.clock.now, false) {
             self.tracker.carry(self.clock.now);
             let places = || self.tracker.expected().map(|(rect, counts)| (view.within(rect), counts));
             self.expected.clear();

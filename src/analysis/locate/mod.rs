@@ -3,6 +3,7 @@
 mod pass;
 mod suppression;
 
+use super::Landmarks;
 use super::crop::{Picture, Rect};
 use crate::model::{Detector, FaceWeights, Region, Result};
 use crate::ops::Isa;
@@ -26,7 +27,7 @@ pub struct Detection {
     pub score: f32,
     /// In pixels of the picture (x, y): right eye, left eye, nose, right and left corner of the
     /// mouth, as the person has them.
-    pub landmarks: [[f32; 2]; 5],
+    pub landmarks: Landmarks,
 }
 
 /// The square, as displayed, around the middle of a face's box: its side is the box's longer one
@@ -127,6 +128,16 @@ impl Locator {
             parts: Vec::new(),
             candidates: Vec::new(),
         })
+    }
+
+    /// As [`Locator::new`], for faces of at least a share of the picture's height: see [`Locator::set_least_height`].
+    ///
+    /// # Errors
+    /// Those of [`Locator::new`].
+    pub fn with_least_height(weights: &FaceWeights, share: f32) -> Result<Self> {
+        let mut locator = Self::new(weights)?;
+        locator.set_least_height(share);
+        Ok(locator)
     }
 
     /// From which score on there is a face.

@@ -1,13 +1,13 @@
 //! What can be said on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use gstsmile::analysis::locate::{LEAST_HEIGHT, SMALLEST_HEIGHT};
 use gstsmile::model::{DeviceChoice, Region};
-use gstsmile::train::{HeldOut, Loss, Preset};
+use gstsmile::train::{Error, HeldOut, Loss, Preset};
 
 /// Trains and measures the networks of smilefilter
 ///
@@ -417,6 +417,21 @@ impl Measured {
             Self::Test => HeldOut::Test,
             Self::Validation => HeldOut::Validation,
         }
+    }
+}
+
+/// A name and a path, as in `YuNet=faces.csv`.
+///
+/// # Errors
+/// Where there is no `=`.
+pub fn named_path<'a>(
+    option: &str,
+    what: &str,
+    text: &'a str,
+) -> gstsmile::train::Result<(&'a str, &'a Path)> {
+    match text.split_once('=') {
+        Some((name, path)) => Ok((name, path.as_ref())),
+        None => Err(Error::Mismatch(format!("{option} {text}: it must be NAME={what}"))),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use gstsmile::train::{Card, Error, Outputs, Result};
+use gstsmile::train::{Card, Outputs, Result};
 
-use crate::arguments::CardArguments;
+use crate::arguments::{CardArguments, named_path};
 use crate::outputs;
 use crate::terminal::say;
 
@@ -21,9 +21,8 @@ pub fn run(arguments: &CardArguments) -> Result<ExitCode> {
         card.take_locator(path)?;
     }
     if let Some(marker) = &arguments.marker {
-        let runs = arguments.run.iter().map(|run| match run.split_once('=') {
-            Some((name, path)) => Ok((name.to_string(), path.into())),
-            None => Err(Error::Mismatch(format!("--run {run}: it must be NAME=PATH"))),
+        let runs = arguments.run.iter().map(|run| {
+            named_path("--run", "PATH", run).map(|(name, path)| (name.to_string(), path.to_path_buf()))
         });
         card.take_runs(marker, &runs.collect::<Result<Vec<_>>>()?)?;
     }

@@ -8,13 +8,13 @@ use serde_json::json;
 
 use gstsmile::analysis::crop;
 use gstsmile::analysis::locate::Locator;
-use gstsmile::model::FaceWeights;
+use gstsmile::model::{self, FaceWeights};
 use gstsmile::train::{
     self, Error, FaceData, FaceFiles, FaceRecord, FaceView, Found, FoundBoxes, Outputs, Picture, Recall,
     Result, TablePart, last_component,
 };
 
-use crate::arguments::{EvalArguments, Part};
+use crate::arguments::{EvalArguments, Part, named_path};
 use crate::terminal::print;
 use crate::{face, outputs};
 
@@ -77,11 +77,9 @@ pub fn run(arguments: &EvalArguments, mut weights: FaceWeights, outputs: &Output
 /// What others found.
 fn peers(arguments: &EvalArguments, outputs: &Outputs) -> Result<Vec<(String, FoundBoxes)>> {
     let read = |peer: &String| {
-        let Some((name, path)) = peer.split_once('=') else {
-            return Err(Error::Mismatch(format!("--peer {peer}: it must be NAME=FILE.csv")));
-        };
-        outputs::spare_some(outputs, "--peer", Some(path.as_ref()))?;
-        Ok((name.to_string(), FoundBoxes::read(path.as_ref())?))
+        let (name, path) = named_path("--peer", "FILE.csv", peer)?;
+        outputs::spare_some(outputs, "--peer", Some(path))?;
+        Ok((name.to_string(), FoundBoxes::read(path)?))
     };
     if arguments.turn != 0.0 && !arguments.peer.is_empty() {
         return Err(Error::Mismatch(
@@ -136,14 +134,10 @@ fn views(pictures: &[&Picture], degrees: f32) -> Vec<FaceView> {
 /// The boxes of each view, the surest first.
 fn locate(weights: &FaceWeights, views: &[FaceView], least_height: f32) -> Result<Vec<Vec<Found>>> {
     let least = LEAST_SCORE.min(weights.metadata.threshold);
-    let locator = || {
-        let mut locator = Locator::new(weights)?;
-        locator.set_least_height(least_height);
-        Ok::<_, Error>(locator)
-    };
+    let locator = || Locator::with_least_height(weights, least_height);
     // Where one can be had, each thread can have its own.
     locator()?;
-    let find = |locator: &mut Result<Locator>, view: &FaceView| {
+    let find = |locator: &mut model::Result<Locator>, view: &FaceView| {
         let locator = locator.as_mut().map_err(|error| Error::Mismatch(error.to_string()))?;
         let picture = crop::Picture::grey(view.plane.width, view.plane.height, &view.plane.pixels);
         let mut found = Vec::new();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::boxes::{Boxes, FoundBoxes, Known};
+use crate::analysis::Landmarks;
 use crate::analysis::crop::Rect;
 use crate::train::dataset::{self, Skipped, last_component};
 use crate::train::error::{Error, Result};
@@ -21,7 +22,7 @@ pub struct Face {
     pub rect: Rect,
     /// Right eye, left eye, nose, right and left corner of the mouth, as the person has them, where they are
     /// known.
-    pub landmarks: Option<[[f32; 2]; 5]>,
+    pub landmarks: Option<Landmarks>,
 }
 
 /// A picture with what is known of it.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::data::{Face, NEAR, Picture};
+use crate::analysis::Landmarks;
 use crate::analysis::crop::Rect;
 use crate::train::metrics::wilson;
 use crate::train::plane::{Grey, Placement, Plane};
@@ -228,7 +229,7 @@ fn height_band(band: usize) -> String {
 }
 
 /// By the line between the eyes.
-fn tilt_band(&[right, left, ..]: &[[f32; 2]; 5]) -> String {
+fn tilt_band(&[right, left, ..]: &Landmarks) -> String {
     let tilt = (left[1] - right[1]).atan2(left[0] - right[0]).to_degrees().abs();
     let band = TILTS.iter().rposition(|&from| tilt >= from).unwrap_or(0);
     tilt_name(band)
