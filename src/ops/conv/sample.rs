@@ -371,9 +371,12 @@ struct Terms {
     by_filter: Lists,
     /// Factors with the place of the kernel row that they belong to.
     by_pixel: Lists,
-    /// The place of the input for each list of `by_pixel`.
-    places: Vec<u32>,
+    /// For each square the places of the input that its pixels begin at; without pooling all are the only one's.
+    places: Vec<[u32; POOLED]>,
 }
+
+/// Pixels of the largest square that is pooled.
+const POOLED: usize = 4;
 
 /// Lists of terms, all with the same room.
 struct Lists {
@@ -387,16 +390,10 @@ impl Lists {
         Self { room, terms: vec![Term::default(); lists * room], lens: vec![0; lists] }
     }
 
-    fn clear(&mut self) {
-        self.lens.fill(0);
-    }
-
-    /// Adds a term where `wanted`, without a branch that no processor could predict.
+    /// The room of a list, and its length.
     #[inline(always)]
-    fn push_if(&mut self, wanted: bool, list: usize, term: Term) {
-        let len = self.lens[list];
-        self.terms[list * self.room + len] = term;
-        self.lens[list] = len + usize::from(wanted);
+    fn list(&mut self, list: usize) -> (&mut [Term], &mut usize) {
+        (&mut self.terms[list * self.room..][..self.room], &mut self.lens[list])
     }
 
     fn get(&self, list: usize) -> &[Term] {
@@ -422,22 +419,25 @@ impl Terms {
         let [_, width] = geometry.pooled();
         let (area, squares) = (gradient.len() / filters, rows.len() * width);
         self.places.clear();
-        for square in 0..squares {
+        self.places.extend((0..squares).map(|square| {
             let [y, x] = [rows.start + square / width, square % width];
-            self.places.extend((0..pool * pool).map(|pixel| {
+            std::array::from_fn(|pixel| {
+                let pixel = pixel % (pool * pool);
                 let [y, x] = [y * pool + pixel / pool, x * pool + pixel % pool];
                 (y * stride * geometry.row_len(channels) + x * stride * channels) as u32
-            }));
-        }
-        self.by_filter.clear();
+            })
+        }));
         for filter in 0..filters {
             let start = filter * area + rows.start * width;
             let outputs = gradient[start..start + squares].iter().zip(&origins[start..start + squares]);
-            for (square, (&factor, &origin)) in outputs.enumerate() {
-                let wanted = origin != CUT;
-                let pixel = square * pool * pool + if wanted { usize::from(origin) } else { 0 };
-                self.by_filter.push_if(wanted, filter, Term { factor, start: self.places[pixel] });
+            let (list, filled) = self.by_filter.list(filter);
+            let mut len = 0;
+            // What isn't wanted is written, too, and the next term over it: no processor could predict a branch.
+            for ((&factor, &origin), places) in outputs.zip(&self.places) {
+                list[len] = Term { factor, start: places[usize::from(origin) % POOLED] };
+                len += usize::from(origin != CUT);
             }
+            *filled = len;
         }
     }
 
@@ -446,15 +446,18 @@ impl Terms {
     fn collect_pixels(&mut self, rows: Range<usize>, gradient: &[f32], origins: &[u8], taps: &KernelRows) {
         let Geometry { filters, pool, .. } = taps.geometry;
         let [_, width] = taps.geometry.pooled();
-        let (area, squares) = (gradient.len() / filters, rows.len() * width);
-        self.by_pixel.clear();
-        for filter in 0..filters {
-            let start = filter * area + rows.start * width;
-            let outputs = gradient[start..start + squares].iter().zip(&origins[start..start + squares]);
-            for (square, (&factor, &origin)) in outputs.enumerate() {
-                let wanted = origin != CUT;
-                let pixel = square * pool * pool + if wanted { usize::from(origin) } else { 0 };
-                self.by_pixel.push_if(wanted, pixel, Term { factor, start: (filter * taps.row_len) as u32 });
+        let area = gradient.len() / filters;
+        for square in 0..rows.len() * width {
+            let first = rows.start * width + square;
+            for pixel in 0..pool * pool {
+                let (list, filled) = self.by_pixel.list(square * pool * pool + pixel);
+                let mut len = 0;
+                for filter in 0..filters {
+                    let output = filter * area + first;
+                    list[len] = Term { factor: gradient[output], start: (filter * taps.row_len) as u32 };
+                    len += usize::from(usize::from(origins[output]) == pixel);
+                }
+                *filled = len;
             }
         }
     }
@@ -473,10 +476,11 @@ impl Terms {
 
     #[inline(always)]
     fn add_to_input<S: Simd>(&self, simd: S, taps: &KernelRows, padded: &mut [f32]) {
-        let Geometry { channels, filters, .. } = taps.geometry;
+        let Geometry { channels, filters, pool, .. } = taps.geometry;
         for (row, kernel) in taps.values.chunks_exact(filters * taps.row_len).enumerate() {
             let padded = &mut padded[row * taps.geometry.row_len(channels)..];
-            for (pixel, &place) in self.places.iter().enumerate() {
+            let pixels = self.places.iter().flat_map(|places| &places[..pool * pool]);
+            for (pixel, &place) in pixels.enumerate() {
                 let place = place as usize;
                 let terms = self.by_pixel.get(pixel);
                 if !terms.is_empty() {
