@@ -96,6 +96,9 @@ const SHOWN: std::ops::Range<f32> = 0.25..0.6;
 /// Between these scores a face is in doubt. Scores of the second pass below the next, or as near to 1, count as that.
 const DOUBT: std::ops::Range<f32> = 0.45..0.9;
 const LEAST_AGAIN: f32 = 1e-3;
+/// A face that takes more than this share of the picture's shorter side shows no more of itself in a second pass, and
+/// has nothing around it there.
+const LARGEST_AGAIN: f32 = 0.6;
 /// A face near an expected one is the same from this intersection over union on.
 pub(super) const SAME: f32 = 0.25;
 
@@ -200,7 +203,12 @@ impl Locator {
     fn look_again(&mut self, picture: &Picture, found: &mut [Detection]) -> Result<()> {
         let [width, height] = self.largest(picture);
         let most = (width * height) as usize / (NEAR * NEAR);
-        for face in found.iter_mut().filter(|face| DOUBT.contains(&face.score)).take(most.max(1)) {
+        let more = |face: &Detection| {
+            longer_side(face.rect, picture.pixel_aspect)
+                <= LARGEST_AGAIN * shorter_side(picture.bounds(), picture.pixel_aspect)
+        };
+        let doubtful = |face: &&mut Detection| DOUBT.contains(&face.score) && more(face);
+        for face in found.iter_mut().filter(doubtful).take(most.max(1)) {
             self.near.run(picture, around(face.rect, picture), [NEAR; 2])?;
             self.candidates.clear();
             self.near.faces(LEAST_AGAIN, &mut self.candidates);
