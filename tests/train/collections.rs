@@ -106,6 +106,10 @@ fn collections_are_learnt_from_by_their_votes_and_parts_and_measured_side_by_sid
         assert!(own > Some(0.5) && own <= best, "{collection}");
     }
     assert_eq!(results["collections"][1]["slices"].as_array().unwrap().len(), 1, "validation has no hats");
+    put(folder, "card.md", "<!-- collections --><!-- /collections -->\n<!-- slices --><!-- /slices -->\n");
+    succeeded(&run(folder, "card --card card.md --collections e.json"));
+    let card = fs::read_to_string(folder.join("card.md")).unwrap();
+    assert!(card.contains("\n| `voted` | 9 | 0 | ") && card.contains("\n| `parted`, not hat | "), "{card}");
     let predictions = fs::read_to_string(folder.join("p.csv")).unwrap();
     assert!(predictions.starts_with("data,name,smiling,probability,predicted\nvoted,"), "{predictions}");
     assert_eq!(predictions.lines().count(), 1 + 9 + 10);

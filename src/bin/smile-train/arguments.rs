@@ -368,6 +368,9 @@ pub struct CardArguments {
     /// What eval --json wrote of a face locator, for the marker locator
     #[arg(long, value_name = "FILE.json")]
     pub locator: Option<PathBuf>,
+    /// What eval --json wrote of several data sets, for the markers collections and slices
+    #[arg(long, value_name = "FILE.json")]
+    pub collections: Option<PathBuf>,
     /// Marker of a table that compares runs
     #[arg(long, value_name = "NAME", requires = "run")]
     pub marker: Option<String>,

@@ -67,6 +67,20 @@ impl Card {
         self.fill("locator", table)
     }
 
+    /// Takes what `eval --json` wrote of several data sets, for the marker `collections` and, where it is there,
+    /// `slices`.
+    ///
+    /// # Errors
+    /// Where a result or the marker is missing.
+    pub fn take_collections(&mut self, results: &Path) -> Result<()> {
+        let tables::Collections { collections } = read_json(results)?;
+        self.fill("collections", tables::collections(&collections))?;
+        match self.gaps.contains_key("slices") {
+            true => self.fill("slices", tables::slices(&collections)),
+            false => Ok(()),
+        }
+    }
+
     /// Compares runs, each with its name and what `eval --json` or `cross-validate` wrote of it, with
     /// the first of them, for the marker of that name.
     ///

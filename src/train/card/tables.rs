@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 
+use crate::train::attributes::Slice;
 use crate::train::evaluation::{Band, Evaluation, Kind, Level, Mistake};
 use crate::train::face::Recall;
-use crate::train::metrics::{CLASSES, Confusion};
+use crate::train::metrics::{CLASSES, Confusion, wilson};
+use crate::train::record::DataFacts;
 
 /// What a cross-validation says.
 #[derive(Deserialize)]
@@ -25,6 +27,22 @@ pub struct Located {
     results: Recall,
     #[serde(default)]
     peers: Vec<(String, Recall)>,
+}
+
+/// What `eval --json` says of several data sets.
+#[derive(Deserialize)]
+pub struct Collections {
+    pub collections: Vec<Collection>,
+}
+
+/// What it says of one of them.
+#[derive(Deserialize)]
+pub struct Collection {
+    data: DataFacts,
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    #[serde(default)]
+    slices: Vec<Slice>,
 }
 
 /// What tables of runs compare.
@@ -58,6 +76,59 @@ pub fn folds(results: &Folds) -> String {
         pooled.without_face,
         pooled.pictures
     )
+}
+
+/// A row a data set.
+pub fn collections(all: &[Collection]) -> String {
+    let row = |Collection { data, evaluation, .. }: &Collection| {
+        vec![
+            format!("`{}`", data.name),
+            evaluation.pictures.to_string(),
+            evaluation.without_face.to_string(),
+            format!("{} ({})", percent(evaluation.accuracy), interval(evaluation.interval)),
+            percent(evaluation.balanced_accuracy),
+            format!("{} from {:.2}", percent(evaluation.best_balanced_accuracy), evaluation.best_threshold),
+            format!("{:.4}", evaluation.area_under_curve),
+            format!("{:.4}", evaluation.calibration_error),
+        ]
+    };
+    let header = [
+        "",
+        "pictures",
+        "no face found",
+        "accuracy",
+        "balanced",
+        "best balanced",
+        "area under ROC",
+        "calibration error",
+    ];
+    table(&header, all.iter().map(row))
+}
+
+/// Two rows a property of each data set: of the people with it, and without.
+pub fn slices(all: &[Collection]) -> String {
+    let wrong = |Confusion(counts): &Confusion, class: usize| {
+        let (wrong, all) = (counts[class][1 - class], counts[class].iter().sum());
+        match all {
+            0 => "–".into(),
+            _ => {
+                format!("{} of {all} ({})", percent(wrong as f64 / all as f64), interval(wilson(wrong, all)))
+            }
+        }
+    };
+    let row = |name: &str, Slice { attribute, has, confusion }: &Slice| {
+        let has = if *has { "" } else { "not " };
+        vec![
+            format!("`{name}`, {has}{}", attribute.replace('_', " ")),
+            percent(confusion.accuracy()),
+            wrong(confusion, 0),
+            wrong(confusion, 1),
+        ]
+    };
+    let rows = all.iter().flat_map(|Collection { data, slices, .. }| {
+        slices.iter().map(|slice| row(&data.name, slice)).collect::<Vec<_>>()
+    });
+    table(&["", "accuracy", "taken for smiles", "smiles missed"], rows)
 }
 
 pub fn bands(bands: &[Band]) -> String {
