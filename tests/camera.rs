@@ -252,10 +252,10 @@ fn a_face_that_goes_dark_stays_the_same() {
         faces.map(|faces| faces.iter().map(|face| face.id).collect()).collect::<Vec<Vec<u32>>>()
     };
     // In this light it is no face for who comes in just now.
-    assert!(ids(0..10, 20).iter().all(Vec::is_empty));
+    assert!(ids(0..10, 22).iter().all(Vec::is_empty));
     assert!(ids(10..20, 1)[2..].iter().all(|ids| *ids == [1]));
     // For much longer than a face without any sighting is remembered.
-    assert!(ids(20..60, 20).iter().all(|ids| *ids == [1]));
+    assert!(ids(20..60, 22).iter().all(|ids| *ids == [1]));
     assert!(ids(60..70, 1).iter().all(|ids| *ids == [1]));
 }
 
@@ -473,7 +473,7 @@ fn people_who_tilt_their_heads_or_move_fast_stay_the_same() {
     let Some(pictures) = genki(&files) else { return };
     let mut analyzer = analyzer();
     // The locator follows faces farther than the network for smiles knows them: it has learnt tilts of up to some 34°.
-    for (trouble, most_wrong) in [(Trouble::Tilt(1.1), 0.12), (Trouble::Streaks(0.45), 0.2)] {
+    for (trouble, most_wrong) in [(Trouble::Tilt(1.1), 0.15), (Trouble::Streaks(0.45), 0.2)] {
         let (mut films, mut seen, mut ids, mut wrong) = (0, 0, 0, 0);
         for (picture, face) in &pictures {
             analyzer.forget();

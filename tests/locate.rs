@@ -377,24 +377,31 @@ fn stripes(width: usize, height: usize, rect: Rect) -> Vec<u8> {
 
 #[test]
 fn large_faces_are_looked_for_in_a_smaller_picture() {
-    let mut weights = bright(24.0, 0.0);
+    let mut weights = bright(30.0, 0.0);
     weights.metadata.threshold = 0.3;
     let rect = Rect { x: 120.0, y: 96.0, width: 12.0, height: 12.0 };
     let data = stripes(800, 600, rect);
     let picture = Picture::rgb(800, 600, &data);
     let mut found = Vec::new();
     // The network sees 600 rows, and 200.
-    weights.metadata.smallest = 24.0;
+    weights.metadata.smallest = 18.0;
     let mut locator = Locator::new(&weights).unwrap();
-    locator.set_least_height(24.0 / 600.0);
+    locator.set_least_height(18.0 / 600.0);
     locator.locate(&picture, &mut found).unwrap();
     let [face] = &found[..] else { panic!("{found:?}") };
     let Rect { x, y, width, height } = face.rect;
-    assert_close(&[x, y, width, height], &[90.0, 66.0, 72.0, 72.0], 1.0);
+    assert_close(&[x, y, width, height], &[81.0, 57.0, 90.0, 90.0], 1.0);
     // The upper part is seen in its own size, and no smaller.
-    let part = Picture::rgb(800, 240, &data[..3 * 800 * 240]);
-    locator.set_least_height(24.0 / 240.0);
+    let part = Picture::rgb(800, 150, &data[..3 * 800 * 150]);
+    locator.set_least_height(18.0 / 150.0);
     locator.locate(&part, &mut found).unwrap();
+    assert_eq!(found, []);
+    // What is hardly larger there than the smallest face is left to the larger picture.
+    let mut weights = weights;
+    weights.metadata.smallest = 21.0;
+    let mut locator = Locator::new(&weights).unwrap();
+    locator.set_least_height(21.0 / 600.0);
+    locator.locate(&picture, &mut found).unwrap();
     assert_eq!(found, []);
 }
 

@@ -142,7 +142,7 @@ impl FaceMetadata {
             scale: 1.0 / 255.0,
             offset: 0.0,
             threshold: 0.75,
-            overlap: 0.3,
+            overlap: 0.2,
             smallest: 20.0,
             training: BTreeMap::new(),
         }

@@ -88,6 +88,9 @@ const MOST_PIXELS: f32 = 1920.0 * 1080.0;
 /// Rows up to which the network knows faces as high as its picture, and how many times smaller the next pass is.
 const LARGE: f32 = 150.0;
 const STEP: f32 = 3.0;
+/// What is less than so many times as high as the smallest face there is in a smaller pass is known better in the one
+/// before.
+const COARSE: f32 = 1.5;
 /// The width and height in pixels of a pass near a face, and the longer side of the face in it.
 const NEAR: usize = 96;
 const NEAR_FACE: f32 = 0.4;
@@ -175,6 +178,7 @@ impl Locator {
     /// Where there is no memory for pictures of this shape.
     pub fn locate_from(&mut self, picture: &Picture, least: f32, found: &mut Vec<Detection>) -> Result<()> {
         self.candidates.clear();
+        let smallest = self.near.detector.metadata().smallest;
         let mut size = self.largest(picture);
         for level in 0.. {
             if level == self.levels.len() {
@@ -183,8 +187,17 @@ impl Locator {
             }
             let pass = &mut self.levels[level];
             pass.run(picture, picture.bounds(), size.map(|side| side.round().max(1.0) as usize))?;
+            let before = self.candidates.len();
             // What is in doubt may turn out surer.
             pass.faces(least.min(DOUBT.start), &mut self.candidates);
+            if level > 0 {
+                let smallest = COARSE * smallest * picture.bounds().height / size[1];
+                let mut index = 0;
+                self.candidates.retain(|face| {
+                    index += 1;
+                    index <= before || face.rect.height >= smallest
+                });
+            }
             if size[1] <= LARGE {
                 break;
             }
