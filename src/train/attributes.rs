@@ -34,7 +34,8 @@ pub struct Slice {
 const LABEL: &str = "smile";
 
 impl Attributes {
-    /// Reads tables with the column `file` and others; those with nothing but 0 and 1 in them are properties.
+    /// Reads tables with the column `file` and others; those with nothing but 0, 1 and gaps, where it isn't known,
+    /// are properties.
     ///
     /// # Errors
     /// Where one can't be read or has no column `file`.
@@ -60,6 +61,7 @@ impl Attributes {
                 match row.text(*column) {
                     "0" => known.files.insert(row.text(file).into(), false),
                     "1" => known.files.insert(row.text(file).into(), true),
+                    "" => None,
                     _ => {
                         *attribute = None;
                         None
@@ -98,7 +100,7 @@ mod tests {
     fn columns_of_zeros_and_ones_part_the_answers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("people.csv");
-        let rows = "file,smile,hat,identity\na.png,0,1,7\nb.png,1,1,8\nc.png,0,0,8\n";
+        let rows = "file,smile,hat,identity\na.png,0,1,7\nb.png,1,1,8\nc.png,0,0,8\nunknown.png,1,,9\n";
         std::fs::write(&path, rows).unwrap();
         let attributes = Attributes::read(&[path]).unwrap();
         let mut samples = samples(&[false, true, false, true]);
