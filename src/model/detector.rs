@@ -93,7 +93,7 @@ impl Detector {
     /// What the sides of pictures must divide by: the greatest stride, but no more than 32. Beyond, the network's
     /// convolutions go on over the edge, which costs less than a picture filled up further.
     pub fn multiple(&self) -> usize {
-        self.parts.strides.iter().copied().max().unwrap_or(1).min(MOST_MULTIPLE)
+        multiple(&self.parts.strides)
     }
 
     /// Looks at a picture of `size` (height, width); another size than before costs the time to
@@ -125,6 +125,11 @@ impl Detector {
             Some(HeadAnswer { stride, rows, columns, values })
         })
     }
+}
+
+/// What the sides of pictures must divide by, for heads of these strides; see [`Detector::multiple`].
+pub(super) fn multiple(strides: &[usize]) -> usize {
+    strides.iter().copied().max().unwrap_or(1).min(MOST_MULTIPLE)
 }
 
 impl Parts {

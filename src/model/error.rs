@@ -18,6 +18,13 @@ pub enum Error {
     Kind { name: String, holds: &'static str, wanted: &'static str },
     #[error("what was to be written to {path:?} could not be used: {reason}; it is not written")]
     Unusable { path: PathBuf, reason: String },
+    /// Of pictures (width, height), for a face locator.
+    #[error(
+        "{}x{} is no size for this face locator: width and height must be multiples of {multiple}, {most} at most; give another --size",
+        size[0],
+        size[1]
+    )]
+    Size { size: [usize; 2], multiple: usize, most: usize },
     #[error("network description: {0}")]
     Architecture(String),
     #[error("device \"{name}\": {reason}")]

@@ -11,6 +11,8 @@ mod folded;
 #[cfg(feature = "cuda")]
 mod graphs;
 mod network;
+#[cfg(feature = "train")]
+pub mod onnx;
 mod output;
 mod runner;
 mod shared;

@@ -51,7 +51,7 @@ pub use locate::{Located, Pictures, table as faces_table};
 pub use metrics::{
     CLASSES, Confusion, area_under_curve, best_temperature, best_threshold, calibration_error, wilson,
 };
-pub use output::{Lock, Outputs, beside, check_file, check_folder, check_weights, write};
+pub use output::{Lock, Outputs, beside, check_file, check_folder, check_weights, is_plain, write};
 pub use part_tables::{PartTables, TablePart};
 pub use recipe::{Loss, Preset, Recipe, Schedule};
 pub use record::{

@@ -78,6 +78,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, bytes).map_err(|source| Error::Write { path: path.into(), source })
 }
 
+/// Whether it is or will be a plain file, beside which others can lie: no pipe, no device.
+pub fn is_plain(path: &Path) -> bool {
+    !is_stream(path)
+}
+
 /// The path with `ending` after its name.
 pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -16,7 +16,7 @@ weights=${2:-models/paper-deep.safetensors}
 case $what in
 cnn) packages="numpy onnx onnxruntime" ;;
 faces) packages="numpy opencv-python-headless" ;;
-train) packages="numpy onnx onnxruntime tensorflow-cpu" ;;
+train) packages="numpy tensorflow-cpu" ;;
 all) packages="numpy onnx onnxruntime tensorflow-cpu opencv-python-headless" ;;
 gpu)
     packages="numpy torch"
@@ -56,6 +56,15 @@ if [ -z "${PROGRAM:-}" ]; then
             sed -n 's/.*"name":"peer".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
     fi
 fi
+case $what in
+cnn | all)
+    # What exports the network for ONNX Runtime.
+    if [ -z "${SMILE_TRAIN:-}" ]; then
+        cargo build --release --bin smile-train
+        export SMILE_TRAIN="$target/release/smile-train"
+    fi
+    ;;
+esac
 if [ -z "${PYTHON:-}" ]; then
     if [ ! -e "$target/bench-venv" ]; then
         python3 -m venv "$target/bench-venv"

@@ -6,6 +6,7 @@ mod collections;
 mod datasets;
 mod face;
 mod genki;
+mod onnx;
 mod pictures;
 mod program;
 mod report;

@@ -35,6 +35,8 @@ Examples:
     smile-train locate --data holiday --csv faces.csv --sheet faces.png
   Measure weights on any pictures:
     smile-train eval --model smile.safetensors --data pictures.tar --predictions answers.csv
+  Run them elsewhere, as pipelines/smile-onnx.py does:
+    smile-train export smile.safetensors --onnx smile.onnx
   Use them:
     gst-launch-1.0 v4l2src ! videoconvert ! smilefilter model-file=smile.safetensors ! autovideosink
 
@@ -57,6 +59,8 @@ pub enum Command {
     Locate(LocateArguments),
     /// Writes results between the markers of a model card
     Card(CardArguments),
+    /// Writes weights as an ONNX file, for ONNX Runtime and others
+    Export(ExportArguments),
     /// Prints what a weights file says of itself
     Info(InfoArguments),
 }
@@ -381,6 +385,20 @@ pub struct CardArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// Weights file, of a smile network or a face locator
+    pub weights: PathBuf,
+    /// File to write: a network from pixels to answers. What GStreamer's onnxinference wants to know of it is
+    /// written beside it, with .modelinfo after its name
+    #[arg(long, value_name = "FILE.onnx")]
+    pub onnx: PathBuf,
+    /// With a face locator's weights: the size of its pictures, if not 320x256. Faces of 20 pixels height and more
+    /// are found by the weights that come with it
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    pub size: Option<[usize; 2]>,
+}
+
+#[derive(Debug, Args)]
 pub struct InfoArguments {
     /// Weights file
     pub file: PathBuf,
@@ -451,6 +469,14 @@ impl Part {
 
 fn count(most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=most)
+}
+
+fn size(text: &str) -> Result<[usize; 2], String> {
+    let sides = text.split_once('x').map(|(width, height)| [width, height].map(|side| side.parse().ok()));
+    match sides {
+        Some([Some(width), Some(height)]) => Ok([width, height]),
+        _ => Err("it must be a width and a height in pixels, such as 320x256".into()),
+    }
 }
 
 fn fraction(text: &str) -> Result<f64, String> {

@@ -7,6 +7,7 @@ mod cross_validate;
 mod eval;
 mod eval_face;
 mod eval_tables;
+mod export;
 mod face;
 mod files;
 mod info;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         (Some(Command::Card(arguments)), _) => card::run(arguments),
         (Some(Command::CrossValidate(arguments)), _) => cross_validate::run(arguments),
         (Some(Command::Eval(arguments)), _) => eval::run(arguments),
+        (Some(Command::Export(arguments)), _) => export::run(arguments),
         (Some(Command::Info(arguments)), _) => info::run(arguments),
         (Some(Command::Locate(arguments)), _) => locate::run(arguments),
         (None, Some(arguments)) if arguments.preset == Preset::Face => face::run(arguments),
