@@ -21,6 +21,7 @@ pub fn run(arguments: &ExportArguments) -> Result<ExitCode> {
     if let Some(path) = &modelinfo {
         outputs::add(&mut outputs, "the modelinfo beside --onnx", path)?;
     }
+    outputs.spare("WEIGHTS", weights)?;
     let export = export(weights, *size)?;
     train::write(onnx, &export.model)?;
     let mut written = onnx.display().to_string();

@@ -30,7 +30,7 @@ impl FaceWeights {
         let FaceMetadata { ref architecture, scale, offset, .. } = self.metadata;
         let strides = architecture.face_strides()?;
         let multiple = multiple(&strides);
-        if !size.iter().all(|&side| side != 0 && (1..=MOST_SIDE).contains(&side)) {
+        if !size.iter().all(|&side| side.is_multiple_of(multiple) && (1..=MOST_SIDE).contains(&side)) {
             return Err(Error::Size { size, multiple, most: MOST_SIDE });
         }
         let [width, height] = size;
@@ -132,7 +132,13 @@ fn interface(metadata: &FaceMetadata, [width, height]: [usize; 2], places: usize
         outputs: vec![
             output("boxes", Some(4), "Left, top, width and height in pixels of the input".into()),
             output("scores", None, format!("That there is a face, from 0 to 1: one from {threshold} on")),
-            output("landmarks", Some(10), "".into()),
+            output(
+                "landmarks",
+                Some(10),
+                "x and y in pixels of the input: right eye, left eye, nose, right and left corner of the mouth, as the \
+                 person has them"
+                    .into(),
+            ),
         ],
     }
 }

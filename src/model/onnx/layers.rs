@@ -153,6 +153,6 @@ fn add_merge(graph: &mut Builder, index: usize, merge: &Merge, fine: &Plane, coa
         large = graph.node("Slice", format!("{index}.merge.cut"), &inputs, Vec::new());
     }
     let sum = graph.node("Add", format!("{index}.merge.sum"), &[&fine.name, &large], Vec::new());
-    let name = sum;
+    let name = graph.node("Relu", format!("{index}.merge.relu"), &[&sum], Vec::new());
     Plane { name, ..fine.clone() }
 }

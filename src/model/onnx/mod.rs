@@ -73,7 +73,7 @@ fn facts<M: Describe>(metadata: &M) -> Vec<Entry> {
         };
         Entry { key, value }
     };
-    facts.into_iter().map(entry).collect()
+    facts.into_iter().filter(|(key, _)| key != "architecture").map(entry).collect()
 }
 
 #[cfg(test)]

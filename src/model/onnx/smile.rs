@@ -20,7 +20,7 @@ impl SmileWeights {
         let (_, logit) = layers::add(&mut graph, &network, "image", [height, width], [scale, offset]);
         let temperature = graph.floats("temperature", &[], &[temperature]);
         let calibrated = graph.node("Div", "calibrated", &[&logit, &temperature], Vec::new());
-        graph.node("Sigmoid", "probability", &[&logit], Vec::new());
+        graph.node("Sigmoid", "probability", &[&calibrated], Vec::new());
         Ok(export(&self.metadata, interface(&self.metadata), graph))
     }
 }
