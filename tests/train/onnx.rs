@@ -85,7 +85,7 @@ fn faces(width: u32, height: u32, rng: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 fn noisy(value: u8, index: usize, rng: &mut ChaCha8Rng) -> u8 {
-    if index % 2 == 0 { value } else { value.wrapping_add(rng.random_range(0..60)) }
+    if index.is_multiple_of(2) { value } else { value.wrapping_add(rng.random_range(0..60)) }
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn merging(rng: &mut ChaCha8Rng) -> FaceWeights {
     heads.rev().skip(1).for_each(|merge| *merge = true);
     let mut weights = weights.for_architecture(&architecture).unwrap().unwrap();
     let mut merges: Vec<_> = weights.tensors.iter_mut().filter(|(name, _)| name.contains("merge")).collect();
-    merges.sort_by(|(one, _), (other, _)| one.cmp(other));
+    merges.sort_by_key(|(name, _)| name.clone());
     assert_eq!(merges.len(), 6);
     for (_, tensor) in merges {
         let values: Vec<f32> = (0..tensor.elem_count()).map(|_| rng.random_range(-0.1..0.1)).collect();

@@ -54,7 +54,7 @@ pub enum Command {
     /// Trains once for each part of a data set that is left out, and measures on all of them
     CrossValidate(Box<CrossValidateArguments>),
     /// Measures weights on a data set
-    Eval(EvalArguments),
+    Eval(Box<EvalArguments>),
     /// Finds the faces in pictures and writes their boxes
     Locate(LocateArguments),
     /// Writes results between the markers of a model card
