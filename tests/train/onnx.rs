@@ -135,7 +135,7 @@ fn merging(rng: &mut ChaCha8Rng) -> FaceWeights {
     heads.rev().skip(1).for_each(|merge| *merge = true);
     let mut weights = weights.for_architecture(&architecture).unwrap().unwrap();
     let mut merges: Vec<_> = weights.tensors.iter_mut().filter(|(name, _)| name.contains("merge")).collect();
-    merges.sort_by_key(|(name, _)| name.clone());
+    merges.sort_by_key(|(name, _)| (*name).clone());
     assert_eq!(merges.len(), 6);
     for (_, tensor) in merges {
         let values: Vec<f32> = (0..tensor.elem_count()).map(|_| rng.random_range(-0.1..0.1)).collect();
