@@ -4,6 +4,9 @@ use std::path::Path;
 
 use smile_fuzz::{CHECKPOINT, Folder, WEIGHTS, checkpoint_file, face_file, smile_file, text_of};
 
+// The plugin is built with libFuzzer's counters, which have to be linked here, too.
+libfuzzer_sys::fuzz_target!(|_bytes: &[u8]| {});
+
 fn main() {
     let [smile, face, checkpoint] = [smile_file(), face_file(), checkpoint_file()];
     put("weights", &[text_of(&smile, WEIGHTS).as_bytes(), text_of(&face, WEIGHTS).as_bytes(), &smile, &face]);
