@@ -252,10 +252,10 @@ fn a_face_that_goes_dark_stays_the_same() {
         faces.map(|faces| faces.iter().map(|face| face.id).collect()).collect::<Vec<Vec<u32>>>()
     };
     // In this light it is no face for who comes in just now.
-    assert!(ids(0..10, 22).iter().all(Vec::is_empty));
+    assert!(ids(0..10, 30).iter().all(Vec::is_empty));
     assert!(ids(10..20, 1)[2..].iter().all(|ids| *ids == [1]));
     // For much longer than a face without any sighting is remembered.
-    assert!(ids(20..60, 22).iter().all(|ids| *ids == [1]));
+    assert!(ids(20..60, 30).iter().all(|ids| *ids == [1]));
     assert!(ids(60..70, 1).iter().all(|ids| *ids == [1]));
 }
 

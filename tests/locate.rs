@@ -337,7 +337,7 @@ fn doubtful_faces_are_looked_at_again_from_near() {
     let scores = |weights: &FaceWeights, data: &[u8], threshold: f32| {
         let picture = Picture::rgb(640, 480, data);
         let doubt = from_afar(weights, &picture);
-        assert!((0.45..0.9).contains(&doubt), "{doubt}");
+        assert!((0.2..0.9).contains(&doubt), "{doubt}");
         let mut found = Vec::new();
         let mut locator = Locator::new(weights).unwrap();
         locator.set_threshold(threshold);
@@ -345,27 +345,27 @@ fn doubtful_faces_are_looked_at_again_from_near() {
         (doubt, found.first().map(|face| face.score))
     };
     // White, but so small that it seems grey from afar.
-    let (doubt, score) = scores(&bright(24.0, 0.0), &spot(328.0, 248.0, 6.0, 255), 0.75);
+    let (doubt, score) = scores(&bright(32.0, 0.0), &spot(328.0, 248.0, 6.0, 255), 0.75);
     assert!(doubt < 0.75 && score > Some(0.75), "{doubt} {score:?}");
     // Grey from near, too.
-    let (doubt, score) = scores(&bright(24.0, 0.0), &spot(328.0, 248.0, 60.0, 140), 0.1);
+    let (doubt, score) = scores(&bright(32.0, 0.0), &spot(328.0, 248.0, 60.0, 140), 0.1);
     assert!((score.unwrap() - doubt).abs() < 1e-3, "{doubt} {score:?}");
     // Not to be seen where the face would be.
-    let (doubt, score) = scores(&bright(24.0, 60.0), &spot(168.0, 248.0, 24.0, 140), 0.3);
+    let (doubt, score) = scores(&bright(32.0, 60.0), &spot(168.0, 248.0, 24.0, 140), 0.3);
     assert!(doubt > 0.5 && score.is_none(), "{doubt} {score:?}");
 }
 
 #[test]
-fn no_more_is_looked_at_again_than_the_first_pass_costs() {
-    // Six that aren't seen where their faces would be, of which two passes of 96×96 fit into 160×120.
+fn no_more_is_looked_at_again_than_twice_what_the_first_pass_costs() {
+    // Six that aren't seen where their faces would be, of which four passes of 96×96 fit into twice 160×120.
     let mut data = vec![0; 3 * 640 * 480];
     for (x, y) in [72.0, 184.0, 296.0].into_iter().flat_map(|x| [(x, 72.0), (x, 312.0)]) {
         data.iter_mut().zip(spot(x, y, 24.0, 140)).for_each(|(byte, spot)| *byte |= spot);
     }
-    let mut locator = Locator::new(&bright(24.0, 60.0)).unwrap();
+    let mut locator = Locator::new(&bright(32.0, 60.0)).unwrap();
     let mut found = Vec::new();
     locator.locate_from(&Picture::rgb(640, 480, &data), 0.1, &mut found).unwrap();
-    assert_eq!(found.iter().filter(|face| face.score > 0.3).count(), 4, "{found:?}");
+    assert_eq!(found.iter().filter(|face| face.score > 0.3).count(), 2, "{found:?}");
 }
 
 /// Grey for who looks at it from afar, black for who sees every second pixel of each row.
@@ -409,7 +409,7 @@ fn large_faces_are_looked_for_in_a_smaller_picture() {
 fn the_smallest_face_that_is_asked_for_says_how_large_the_picture_is_seen() {
     let weights = spots();
     // Seen with 320 rows for what it is, with 120 for hardly anything.
-    let data = white(640, 480, Rect { x: 48.0, y: 48.0, width: 4.0, height: 4.0 });
+    let data = white(640, 480, Rect { x: 48.0, y: 48.0, width: 5.0, height: 5.0 });
     let picture = Picture::rgb(640, 480, &data);
     let mut locator = Locator::new(&weights).unwrap();
     let mut count = |least: f32| {

@@ -141,9 +141,9 @@ impl FaceMetadata {
             architecture,
             scale: 1.0 / 255.0,
             offset: 0.0,
-            threshold: 0.75,
+            threshold: 0.74,
             overlap: 0.2,
-            smallest: 20.0,
+            smallest: 18.0,
             training: BTreeMap::new(),
         }
     }

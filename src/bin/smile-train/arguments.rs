@@ -392,7 +392,7 @@ pub struct ExportArguments {
     /// written beside it, with .modelinfo after its name
     #[arg(long, value_name = "FILE.onnx")]
     pub onnx: PathBuf,
-    /// With a face locator's weights: the size of its pictures, if not 320x256. Faces of 20 pixels height and more
+    /// With a face locator's weights: the size of its pictures, if not 320x256. Faces of 18 pixels height and more
     /// are found by the weights that come with it
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
     pub size: Option<[usize; 2]>,
