@@ -15,8 +15,6 @@ thread_local! {
 }
 
 fn harness() -> gst_check::Harness {
-    gst::init().unwrap();
-    gstsmile::plugin_register_static().unwrap();
     let filter = gst::ElementFactory::make("smilefilter").property("device", "cpu").build().unwrap();
     filter.set_property_from_str("region", "roi");
     filter.set_property("max-faces", 3u32);
@@ -29,7 +27,13 @@ fn harness() -> gst_check::Harness {
     harness
 }
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+// Buffers need GStreamer before the harness does.
+fn start() {
+    gst::init().unwrap();
+    gstsmile::plugin_register_static().unwrap();
+}
+
+libfuzzer_sys::fuzz_target!(init: start(), |bytes: &[u8]| {
     let mut buffer = gst::Buffer::from_mut_slice(vec![90u8; (SIDE * SIDE) as usize]);
     for region in bytes.chunks_exact(17) {
         let value = |at: usize| u32::from_le_bytes(region[at..at + 4].try_into().unwrap());
