@@ -47,7 +47,7 @@ impl Stream {
 
     /// One frame with these sure boxes.
     fn see(&mut self, boxes: &[Rect]) {
-        let sure = |&rect: &Rect| Sighting { rect, certainty: Certainty::Sure, landmarks: None };
+        let sure = |&rect: &Rect| Sighting { rect, certainty: Certainty::Sure, landmarks: None, score: 1.0 };
         self.see_sightings(&boxes.iter().map(sure).collect::<Vec<_>>());
     }
 
@@ -235,10 +235,10 @@ fn a_lone_face_is_matched_by_its_distance_and_the_time() {
     for certainty in [Certainty::Faint, Certainty::Likely] {
         let mut stream = Stream::new(2.0);
         stream.see(&[place(0)]);
-        let worse = Sighting { rect: place(0), certainty, landmarks: None };
+        let worse = Sighting { rect: place(0), certainty, landmarks: None, score: 1.0 };
         stream.see_sightings(&[
             worse,
-            Sighting { rect: place(1), certainty: Certainty::Sure, landmarks: None },
+            Sighting { rect: place(1), certainty: Certainty::Sure, landmarks: None, score: 1.0 },
         ]);
         assert!(stream.tracker.tracks().all(|track| track.id == 1 && track.sighting == Some(1)));
     }
@@ -259,8 +259,18 @@ fn a_moving_face_coasts_on_its_way() {
 
 #[test]
 fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
-    let weak = Sighting { rect: square(100.0, 100.0, 60.0), certainty: Certainty::Likely, landmarks: None };
-    let other = Sighting { rect: square(400.0, 100.0, 60.0), certainty: Certainty::Likely, landmarks: None };
+    let weak = Sighting {
+        rect: square(100.0, 100.0, 60.0),
+        certainty: Certainty::Likely,
+        landmarks: None,
+        score: 1.0,
+    };
+    let other = Sighting {
+        rect: square(400.0, 100.0, 60.0),
+        certainty: Certainty::Likely,
+        landmarks: None,
+        score: 1.0,
+    };
     let mut stream = Stream::new(FPS);
     stream.see_sightings(&[]);
     stream.see_sightings(&[weak]);
@@ -280,8 +290,12 @@ fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
 
 #[test]
 fn a_faint_sighting_keeps_a_face_and_makes_none() {
-    let faint =
-        |x: f32| Sighting { rect: square(x, 100.0, 60.0), certainty: Certainty::Faint, landmarks: None };
+    let faint = |x: f32| Sighting {
+        rect: square(x, 100.0, 60.0),
+        certainty: Certainty::Faint,
+        landmarks: None,
+        score: 1.0,
+    };
     let likely = |x: f32| Sighting { certainty: Certainty::Likely, ..faint(x) };
     let mut stream = Stream::new(FPS);
     // None in the first picture, and none where a likely one was.
@@ -323,6 +337,7 @@ fn the_answer_of_a_face_that_is_seen_faintly_follows_slowly() {
                 rect: square(100.0, 100.0, 60.0),
                 certainty,
                 landmarks: None,
+                score: 1.0,
             }]);
             stream.tracker.answer(1, probability, 0.5);
         }
@@ -479,7 +494,7 @@ proptest! {
         let mut tracker = Tracker::new(Settings::default());
         for (time, boxes) in frames {
             let sighting = |&(x, y, side, certainty): &(f32, f32, f32, Certainty)| {
-                Sighting { rect: Rect { x, y, width: side, height: 2.0 * side }, certainty, landmarks: None }
+                Sighting { rect: Rect { x, y, width: side, height: 2.0 * side }, certainty, landmarks: None, score: 1.0 }
             };
             let sightings: Vec<_> = boxes.iter().map(sighting).collect();
             tracker.update(&sightings, Duration::from_millis(time));

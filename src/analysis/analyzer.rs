@@ -110,6 +110,9 @@ pub struct Face {
     /// As the locator saw them last, moved and scaled with the box. They may lie outside of the picture. `None` for
     /// regions of a request, and where no face was looked for.
     pub landmarks: Option<Landmarks>,
+    /// How sure the locator was when it saw the face last, from 0 to 1; 1 for regions of a request, and where no face
+    /// was looked for.
+    pub score: f32,
 }
 
 impl Face {
@@ -346,6 +349,7 @@ impl Analyzer {
                 region: None,
                 predicted: false,
                 landmarks: None,
+                score: 1.0,
             });
         }
         Ok(())
@@ -443,8 +447,8 @@ impl Analyzer {
                 let Answer { probability, smiling, .. } = answer;
                 let region = track.sighting.and_then(|index| self.regions.get(index).copied());
                 let predicted = coasting || !self.effort.located;
-                let (id, landmarks) = (track.id, track.landmarks());
-                self.faces.push(Face { id, rect, probability, smiling, region, predicted, landmarks });
+                let (id, landmarks, score) = (track.id, track.landmarks(), track.score);
+                self.faces.push(Face { id, rect, probability, smiling, region, predicted, landmarks, score });
             }
         }
     }

@@ -74,6 +74,7 @@ mod tests {
             region: None,
             predicted: false,
             landmarks: None,
+            score: 1.0,
         };
         let changes = known.update(&faces.iter().map(face).collect::<Vec<_>>());
         changes.iter().map(|change| (change.event, change.identity)).collect()

@@ -30,6 +30,8 @@ pub struct Streaming {
     pub times: Results,
     /// The newest there is.
     pub outcome: Option<Outcome>,
+    #[cfg(feature = "analytics")]
+    seen: metas::analytics::Seen,
 }
 
 /// Who looks at frames.
@@ -79,6 +81,8 @@ impl Streaming {
             regions: Vec::new(),
             times: Results::default(),
             outcome: None,
+            #[cfg(feature = "analytics")]
+            seen: metas::analytics::Seen::default(),
         }
     }
 
@@ -125,6 +129,10 @@ impl SmileFilter {
         let settings = &frame.settings;
         let results = settings.attach_metas.then(|| {
             let mut results = self.results(outcome, settings, &streaming.times);
+            #[cfg(feature = "analytics")]
+            if let Err(error) = self.write_analytics(&mut streaming.seen, outcome, frame, buffer) {
+                gst::log!(CAT, imp = self, "Not all analytics metadata: {error}");
+            }
             regions::write(buffer, settings.roi_type, &outcome.faces, &mut results.faces);
             if let Err(error) = metas::results::write(buffer, &results) {
                 // Something else in the process has taken the name; messages and regions tell the same.
@@ -135,6 +143,25 @@ impl SmileFilter {
         self.announce(outcome, settings, &streaming.times, results);
         let Streaming { overlay, blender, .. } = streaming;
         self.draw(overlay, blender, outcome, frame, buffer)
+    }
+
+    #[cfg(feature = "analytics")]
+    fn write_analytics(
+        &self,
+        seen: &mut metas::analytics::Seen,
+        outcome: &Outcome,
+        frame: &Snapshot,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<(), glib::BoolError> {
+        if frame.anew {
+            seen.clear();
+        }
+        seen.update(&outcome.faces, buffer.pts());
+        let roi_type = frame.settings.roi_type;
+        let mut rects = Vec::new();
+        regions::read(buffer, roi_type, &mut rects);
+        let labels = labels(outcome, &frame.settings);
+        metas::analytics::write(buffer, roi_type, rects, &outcome.faces, labels, seen)
     }
 
     /// Brings `streaming.outcome` up to date for this frame.
@@ -149,6 +176,8 @@ impl SmileFilter {
         regions.clear();
         if matches!(search, Search::Auto | Search::Regions) {
             regions::read(buffer, frame.settings.roi_type, regions);
+            #[cfg(feature = "analytics")]
+            metas::analytics::read(buffer, frame.settings.roi_type, regions);
         }
         let task = Task {
             time: times.time(),

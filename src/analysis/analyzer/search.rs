@@ -24,7 +24,7 @@ impl Analyzer {
         self.in_view.extend(regions.iter().enumerate().filter_map(cut));
         keep_largest(&mut self.in_view, MOST_REGIONS);
         for &(index, rect) in &self.in_view {
-            self.sightings.push(Sighting { rect, certainty: Certainty::Sure, landmarks: None });
+            self.sightings.push(Sighting { rect, certainty: Certainty::Sure, landmarks: None, score: 1.0 });
             self.regions.push(index);
         }
         self.tracker.update(&self.sightings, self.clock.now);
@@ -54,6 +54,7 @@ impl Analyzer {
                     _ => Certainty::Faint,
                 },
                 landmarks: Some(found.landmarks.map(|point| view.back_point(point))),
+                score: found.score,
             }));
             self.effort = Effort { inferred: true, fresh: true, located: true };
         }

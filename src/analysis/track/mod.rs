@@ -45,6 +45,8 @@ pub struct Sighting {
     pub certainty: Certainty,
     /// In pixels; `None` where only the box is known.
     pub landmarks: Option<Landmarks>,
+    /// How sure whoever saw it is that it is a face, from 0 to 1.
+    pub score: f32,
 }
 
 impl Sighting {
@@ -81,6 +83,8 @@ pub struct Track {
     pub sighting: Option<usize>,
     /// Whether it smiles, once that was asked.
     pub answer: Option<Answer>,
+    /// The score of the last sighting.
+    pub score: f32,
     /// The landmarks of the last sighting, with the box that it had.
     seen_with: Option<(Rect, Landmarks)>,
     /// Whether the last sighting was a faint one.
@@ -165,6 +169,7 @@ impl Tracker {
                 track.motion.update(sightings[index].rect, time.saturating_sub(track.seen));
                 track.rect = track.motion.rect();
                 track.seen = time;
+                track.score = sightings[index].score;
                 track.seen_with = sightings[index].with_landmarks();
                 track.faint = sightings[index].certainty == Certainty::Faint;
                 track.doubted = false;
@@ -236,6 +241,7 @@ impl Track {
             rect: sighting.rect,
             sighting: Some(index),
             answer: None,
+            score: sighting.score,
             seen_with: sighting.with_landmarks(),
             faint: false,
             doubted: false,
@@ -276,7 +282,7 @@ mod tests {
                 .map(|index| {
                     let (x, y) = (100.0 * index as f32, 1000.0 * frame as f32);
                     let rect = Rect { x, y, width: 10.0, height: 10.0 };
-                    Sighting { rect, certainty: Certainty::Sure, landmarks: None }
+                    Sighting { rect, certainty: Certainty::Sure, landmarks: None, score: 1.0 }
                 })
                 .collect();
             tracker.update(&sightings, Duration::from_millis(10) * frame);

@@ -21,15 +21,17 @@ pub fn read(buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut 
 }
 
 /// Tells the answers: faces that are regions which [`read`] listed get a parameter, others become
-/// regions of the type `face`. Only metadata changes. `told` are the same faces, which learn the ids of their regions.
+/// regions of the type `face`, also those that upstream detected by other metadata. Only metadata changes. `told` are the same faces, which learn the ids of their regions.
 pub fn write(
     buffer: &mut gst::BufferRef,
     roi_type: Option<glib::Quark>,
     faces: &[Face],
     told: &mut [results::Face],
 ) {
+    let mut count = 0;
     let metas = buffer.iter_meta_mut::<RegionMeta>();
     for (index, mut meta) in metas.filter(|meta| is_of_type(meta.as_ptr(), roi_type)).enumerate() {
+        count = index + 1;
         if let Some(place) = faces.iter().position(|face| face.region == Some(index)) {
             let face = &faces[place];
             meta.add_param(smile(face));
@@ -43,7 +45,8 @@ pub fn write(
             }
         }
     }
-    for (face, told) in faces.iter().zip(told).filter(|(face, _)| face.id > 0 && face.region.is_none()) {
+    let is_new = |face: &Face| face.region.is_none_or(|index| (count..usize::MAX).contains(&index));
+    for (face, told) in faces.iter().zip(told).filter(|(face, _)| face.id > 0 && is_new(face)) {
         let (x, y, width, height) = pixels(face.rect);
         // Nothing within a frame is below 0.
         let rect = (x as u32, y as u32, width as u32, height as u32);

@@ -1,0 +1,175 @@
+//! Faces as GStreamer's analytics metadata (`GstAnalyticsRelationMeta`, 1.24 and newer): those that upstream detected,
+//! and what is told of faces, as a graph of entries on the buffer.
+//!
+//! Each face is an object detection that is related to a classification and to a tracking entry. Readers don't agree
+//! on the kind of that relation: GStreamer's own overlay follows `RELATE_TO`, others `CONTAIN`, so it is both.
+
+use std::collections::HashMap;
+
+use gst::ClockTime;
+use gst_analytics::prelude::*;
+use gst_analytics::{AnalyticsMtdRef, AnalyticsODMtd, AnalyticsRelationMeta, AnalyticsTrackingMtd, RelTypes};
+
+use super::regions::pixels;
+use crate::analysis::{Face, Rect};
+
+/// The type of the detections that are put onto buffers here.
+const FACE: &str = "face";
+/// What detectors call a face, in any case of letters: GStreamer's decoder for Ultra-Light-Fast, DL Streamer's models
+/// and YOLO for faces; networks of Open Images.
+const FACES: [&str; 2] = [FACE, "human face"];
+/// For how long a face that is gone keeps the time of its first sighting, should it come back.
+const REMEMBERED: ClockTime = ClockTime::from_seconds(60);
+
+/// An object detection of upstream's that counts as a region.
+struct Detected {
+    id: u32,
+    /// Its index among regions of interest, followed by the detections that are none of these.
+    index: usize,
+}
+
+/// Appends detections of one type to `rects`, the buffer's regions of interest as [`super::regions::read`] gives them;
+/// where `roi_type` is `None`, those of faces. A detection in the very place of a region of interest is that region:
+/// elements that write both tell of one face.
+pub fn read(buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut Vec<Rect>) {
+    detected(buffer, roi_type, rects);
+}
+
+/// As [`read`], and tells which detections these are.
+fn detected(buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut Vec<Rect>) -> Vec<Detected> {
+    let Some(meta) = buffer.meta::<AnalyticsRelationMeta>() else { return Vec::new() };
+    let places: HashMap<_, _> =
+        rects.iter().enumerate().map(|(index, &rect)| (pixels(rect), index)).collect();
+    let mut found = Vec::new();
+    for detection in meta.iter::<AnalyticsODMtd>().filter(|detection| is_of_type(detection, roi_type)) {
+        let Ok(at) = detection.location() else { continue };
+        let index = places.get(&(at.x, at.y, at.w, at.h)).copied().unwrap_or_else(|| {
+            let [x, y, width, height] = [at.x, at.y, at.w, at.h].map(|value| value as f32);
+            rects.push(Rect { x, y, width, height });
+            rects.len() - 1
+        });
+        found.push(Detected { id: detection.id(), index });
+    }
+    found
+}
+
+fn is_of_type(detection: &AnalyticsMtdRef<AnalyticsODMtd>, wanted: Option<glib::Quark>) -> bool {
+    let Some(name) = detection.obj_type() else { return false };
+    match wanted {
+        Some(wanted) => name == wanted,
+        None => FACES.iter().any(|face| name.as_str().eq_ignore_ascii_case(face)),
+    }
+}
+
+/// When faces were seen first and last, by the time of buffers.
+#[derive(Debug, Default)]
+pub struct Seen {
+    faces: HashMap<u32, [ClockTime; 2]>,
+}
+
+impl Seen {
+    /// Takes in the faces of a frame.
+    pub fn update(&mut self, faces: &[Face], time: Option<ClockTime>) {
+        let Some(time) = time else { return };
+        for face in faces {
+            let [_, last] = self.faces.entry(face.id).or_insert([time; 2]);
+            if !face.predicted {
+                *last = time;
+            }
+        }
+        self.faces.retain(|_, [_, last]| time.saturating_sub(*last) <= REMEMBERED);
+    }
+
+    /// After a seek, times have nothing to do with those before.
+    pub fn clear(&mut self) {
+        self.faces.clear();
+    }
+
+    fn of(&self, id: u32) -> [Option<ClockTime>; 2] {
+        self.faces.get(&id).map_or([None; 2], |times| times.map(Some))
+    }
+}
+
+/// Tells of the faces: a face that is a detection of upstream's gets a classification, others become detections of the
+/// type `face` first. `rects` are the buffer's regions of interest as [`super::regions::read`] gives them, before more are
+/// added; `labels` are the answers' names, not smiling first. Entries of upstream's stay as they are.
+///
+/// # Errors
+/// Where the meta has no room for more.
+pub fn write(
+    buffer: &mut gst::BufferRef,
+    roi_type: Option<glib::Quark>,
+    mut rects: Vec<Rect>,
+    faces: &[Face],
+    labels: &[String; 2],
+    seen: &Seen,
+) -> Result<(), glib::BoolError> {
+    let known: HashMap<usize, u32> =
+        detected(buffer, roi_type, &mut rects).into_iter().map(|found| (found.index, found.id)).collect();
+    let labels = labels.each_ref().map(|label| glib::Quark::from_str(label));
+    // 0 is the frame or a part of it, which is no face.
+    for face in faces.iter().filter(|face| face.id > 0) {
+        let upstream = face.region.and_then(|index| known.get(&index).copied());
+        // What was a region in an earlier frame and has left this one's.
+        if upstream.is_none() && face.region == Some(usize::MAX) {
+            continue;
+        }
+        let mut meta = relations(buffer);
+        let detection = match upstream {
+            Some(id) => id,
+            None => {
+                let (x, y, width, height) = pixels(face.rect);
+                meta.add_od_mtd(glib::Quark::from_str(FACE), x, y, width, height, face.score)?.id()
+            }
+        };
+        let (answer, other) = (usize::from(face.smiling), usize::from(!face.smiling));
+        let levels = [face.confidence(), 1.0 - face.confidence()];
+        let class = meta.add_cls_mtd(&levels, &[labels[answer], labels[other]])?.id();
+        meta.set_relation(RelTypes::RELATE_TO | RelTypes::CONTAIN, detection, class)?;
+        drop(meta);
+        if upstream.is_none_or(|id| !is_tracked(buffer, id)) {
+            track(buffer, detection, face, seen)?;
+        }
+    }
+    Ok(())
+}
+
+/// The buffer's meta: one for all who add to it.
+fn relations(
+    buffer: &mut gst::BufferRef,
+) -> gst::MetaRefMut<'_, AnalyticsRelationMeta, gst::meta::Standalone> {
+    if buffer.meta::<AnalyticsRelationMeta>().is_none() {
+        AnalyticsRelationMeta::add(buffer);
+    }
+    buffer.meta_mut().expect("it was there or is added")
+}
+
+/// Whether upstream says which object from frame to frame this is.
+fn is_tracked(buffer: &gst::BufferRef, detection: u32) -> bool {
+    let meta = buffer.meta::<AnalyticsRelationMeta>();
+    meta.is_some_and(|meta| {
+        meta.iter_direct_related::<AnalyticsTrackingMtd>(detection, RelTypes::ANY).next().is_some()
+    })
+}
+
+/// Adds which face from frame to frame a detection is.
+fn track(
+    buffer: &mut gst::BufferRef,
+    detection: u32,
+    face: &Face,
+    seen: &Seen,
+) -> Result<(), glib::BoolError> {
+    let [Some(first), Some(last)] = seen.of(face.id) else {
+        // The frame has no time.
+        return Ok(());
+    };
+    let mut meta = relations(buffer);
+    let id = meta.add_tracking_mtd(face.id.into(), first)?.id();
+    meta.set_relation(RelTypes::RELATE_TO | RelTypes::CONTAIN, detection, id)?;
+    let mut entry = meta.mtd_mut::<AnalyticsTrackingMtd>(id).expect("it was added a moment ago");
+    entry.update_last_seen(last)?;
+    if face.predicted {
+        entry.set_lost()?;
+    }
+    Ok(())
+}
