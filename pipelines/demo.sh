@@ -20,7 +20,7 @@ offline() {
 require_rust
 install_missing
 build_plugin
-cargo build --release --locked --example smile-label
+cargo build --release --locked --features "$(plugin_features)" --example smile-label
 if [ "${1:-}" != --offline ] && has_display && has_camera; then
     step "Your webcam, until you close the window or press Ctrl-C"
     exec pipelines/webcam.sh

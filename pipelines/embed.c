@@ -1,12 +1,24 @@
-/* The element in a C program, as a plugin: results as messages and, behind a scaler, from the buffers.
+/* The element in a C program: results as messages and, behind a scaler, from the buffers.
+ *
+ * As a plugin that GStreamer finds:
  *
  *     cc -Wall -o embed pipelines/embed.c $(pkg-config --cflags --libs gstreamer-app-1.0 gstreamer-video-1.0)
  *     GST_PLUGIN_PATH=target/release ./embed tests/data/astronaut.jpg
+ *
+ * With the element within the program (`cargo cinstall` installs a .pc file that names the libraries):
+ *
+ *     cc -Wall -DSMILE_STATIC -o embed pipelines/embed.c target/release/libgstsmile.a \
+ *       $(pkg-config --cflags --libs gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-base-1.0 gio-2.0) -lm -ldl -lpthread
+ *     ./embed tests/data/astronaut.jpg
  */
 
 #include <gst/app/gstappsink.h>
 #include <gst/gst.h>
 #include <gst/video/video.h>
+
+#ifdef SMILE_STATIC
+GST_PLUGIN_STATIC_DECLARE (smile);
+#endif
 
 /* Prints the faces of a message or of a meta, which have the same fields. Their places are those of the frame that was
  * analysed; on a buffer that was scaled since, those of its regions of interest. */
@@ -98,6 +110,9 @@ main (int argc, char *argv[])
   gboolean good = TRUE;
 
   gst_init (&argc, &argv);
+#ifdef SMILE_STATIC
+  GST_PLUGIN_STATIC_REGISTER (smile);
+#endif
   if (argc != 2) {
     g_printerr ("Usage: %s PICTURE_OR_VIDEO\n", argv[0]);
     return 2;

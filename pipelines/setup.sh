@@ -79,9 +79,14 @@ require_rust() {
         fail "Rust $wanted or newer is needed, and this is $found. Update it with: rustup update (https://rustup.rs; distributions' packages are often too old)"
 }
 
+# What the GStreamer of this system has room for, as --features takes it.
+plugin_features() {
+    ! pkg-config --exists 'gstreamer-analytics-1.0 >= 1.24' || echo analytics
+}
+
 build_plugin() {
     step "Building the plugin"
-    cargo build --release --locked
+    cargo build --release --locked --features "$(plugin_features)"
     GST_PLUGIN_PATH="$PWD/${CARGO_TARGET_DIR:-target}/release${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
     case ${CARGO_TARGET_DIR:-} in /*) GST_PLUGIN_PATH="$CARGO_TARGET_DIR/release" ;; esac
     export GST_PLUGIN_PATH

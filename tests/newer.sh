@@ -58,6 +58,7 @@ RUN
 export checkout="$PWD" root="$root" CARGO_TARGET_DIR="$folder/build" SMILE_NEWER="$release" \
     CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}"
 # In a mount namespace of its own, so that nothing stays mounted whatever happens.
+# shellcheck disable=SC2016
 unshare -m sh -eu -c '
     for path in "$CARGO_HOME" "$RUSTUP_HOME" "$checkout" "$checkout/../shared" /proc /dev /sys; do
         [ -d "$path" ] || continue

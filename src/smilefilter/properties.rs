@@ -324,7 +324,10 @@ fn analysis_specs() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder("roi-type")
             .nick("ROI type")
-            .blurb("The type of the GstVideoRegionOfInterestMeta that count as faces (empty: all)")
+            .blurb(
+                "The type of the GstVideoRegionOfInterestMeta, and with the feature analytics of the detections, that \
+                 count as faces (empty: all regions, and detections of faces)",
+            )
             .default_value(Some(""))
             .mutable_playing()
             .build(),

@@ -6,10 +6,18 @@ use std::process::Command;
 use crate::common::{command, run};
 use crate::{ASTRONAUT, failure, film, text};
 
-/// The program in `folder`, or `None` where there is nothing to compile it with.
-fn compile(folder: &Path) -> Option<PathBuf> {
+/// The program in `folder`, or `None` where there is nothing to compile it with; with the element within it where
+/// `within` has its library.
+fn compile(folder: &Path, within: Option<&Path>) -> Option<PathBuf> {
     let flags = Command::new("pkg-config")
-        .args(["--cflags", "--libs", "gstreamer-app-1.0", "gstreamer-video-1.0"])
+        .args([
+            "--cflags",
+            "--libs",
+            "gstreamer-app-1.0",
+            "gstreamer-video-1.0",
+            "gstreamer-base-1.0",
+            "gio-2.0",
+        ])
         .output()
         .ok()
         .filter(|output| output.status.success());
@@ -26,7 +34,10 @@ fn compile(folder: &Path) -> Option<PathBuf> {
         .args(["-Wall", "-Wextra", "-Werror", "-o"])
         .arg(&program)
         .arg("pipelines/embed.c")
+        .args(within.map(|_| "-DSMILE_STATIC"))
+        .args(within)
         .args(flags.split_whitespace())
+        .args(["-lm", "-ldl", "-lpthread"])
         .output()
         .unwrap();
     text(compiled);
@@ -44,9 +55,20 @@ fn places(told: &str) -> Vec<[f64; 4]> {
 }
 
 #[test]
+fn embed_c_may_have_the_element_within_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // Beside the folder of the tests.
+    let tests = std::env::current_exe().unwrap();
+    let library = tests.ancestors().nth(2).unwrap().join("libgstsmile.a");
+    let Some(program) = compile(folder.path(), Some(&library)) else { return };
+    let told = text(Command::new(program).arg(ASTRONAUT).env("GST_PLUGIN_PATH", "").output().unwrap());
+    assert!(told.contains("message: smile-started 1"), "{told}");
+}
+
+#[test]
 fn embed_c_reads_messages_and_buffers_behind_a_scaler() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(program) = compile(folder.path()) else { return };
+    let Some(program) = compile(folder.path(), None) else { return };
     let program = program.to_str().unwrap();
     let told = text(run(program, ASTRONAUT));
     for words in [

@@ -21,6 +21,8 @@ const FACES: [&str; 2] = [FACE, "human face"];
 /// For how long a face that is gone keeps the time of its first sighting, should it come back.
 const REMEMBERED: ClockTime = ClockTime::from_seconds(60);
 
+type Relations<'a> = gst::MetaRefMut<'a, AnalyticsRelationMeta, gst::meta::Standalone>;
+
 /// An object detection of upstream's that counts as a region.
 struct Detected {
     id: u32,
@@ -106,7 +108,7 @@ pub fn write(
 ) -> Result<(), glib::BoolError> {
     let known: HashMap<usize, u32> =
         detected(buffer, roi_type, &mut rects).into_iter().map(|found| (found.index, found.id)).collect();
-    let labels = labels.each_ref().map(|label| glib::Quark::from_str(label));
+    let labels = labels.each_ref().map(glib::Quark::from_str);
     // 0 is the frame or a part of it, which is no face.
     for face in faces.iter().filter(|face| face.id > 0) {
         let upstream = face.region.and_then(|index| known.get(&index).copied());
@@ -114,19 +116,7 @@ pub fn write(
         if upstream.is_none() && face.region == Some(usize::MAX) {
             continue;
         }
-        let mut meta = relations(buffer);
-        let detection = match upstream {
-            Some(id) => id,
-            None => {
-                let (x, y, width, height) = pixels(face.rect);
-                meta.add_od_mtd(glib::Quark::from_str(FACE), x, y, width, height, face.score)?.id()
-            }
-        };
-        let (answer, other) = (usize::from(face.smiling), usize::from(!face.smiling));
-        let levels = [face.confidence(), 1.0 - face.confidence()];
-        let class = meta.add_cls_mtd(&levels, &[labels[answer], labels[other]])?.id();
-        meta.set_relation(RelTypes::RELATE_TO | RelTypes::CONTAIN, detection, class)?;
-        drop(meta);
+        let detection = describe(&mut relations(buffer), upstream, face, labels)?;
         if upstream.is_none_or(|id| !is_tracked(buffer, id)) {
             track(buffer, detection, face, seen)?;
         }
@@ -134,10 +124,30 @@ pub fn write(
     Ok(())
 }
 
+/// Adds the answer for a face, which becomes a detection first where it is none of `upstream`, and returns the id of its
+/// detection.
+fn describe(
+    meta: &mut Relations,
+    upstream: Option<u32>,
+    face: &Face,
+    labels: [glib::Quark; 2],
+) -> Result<u32, glib::BoolError> {
+    let detection = match upstream {
+        Some(id) => id,
+        None => {
+            let (x, y, width, height) = pixels(face.rect);
+            meta.add_od_mtd(glib::Quark::from_str(FACE), x, y, width, height, face.score)?.id()
+        }
+    };
+    let (answer, other) = (usize::from(face.smiling), usize::from(!face.smiling));
+    let levels = [face.confidence(), 1.0 - face.confidence()];
+    let class = meta.add_cls_mtd(&levels, &[labels[answer], labels[other]])?.id();
+    meta.set_relation(RelTypes::RELATE_TO | RelTypes::CONTAIN, detection, class)?;
+    Ok(detection)
+}
+
 /// The buffer's meta: one for all who add to it.
-fn relations(
-    buffer: &mut gst::BufferRef,
-) -> gst::MetaRefMut<'_, AnalyticsRelationMeta, gst::meta::Standalone> {
+fn relations(buffer: &mut gst::BufferRef) -> Relations<'_> {
     if buffer.meta::<AnalyticsRelationMeta>().is_none() {
         AnalyticsRelationMeta::add(buffer);
     }
