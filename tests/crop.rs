@@ -142,6 +142,10 @@ fn every_video_format_gives_the_crop_that_the_file_gives() {
                 if swaps && width % 2 == 1 {
                     continue;
                 }
+                // GStreamer 1.26 packs MediaTek's tiles rightly where they are full alone.
+                if info.format_info().name().starts_with("MT2110") && width % 16 > 0 {
+                    continue;
+                }
                 if !info.is_yuv() && (*colorimetry, *site) != ("bt601", "jpeg") {
                     continue;
                 }

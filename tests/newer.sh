@@ -53,7 +53,7 @@ if [ $# -gt 0 ]; then
     exec cargo "$@"
 fi
 cargo clippy --release --locked --features analytics --all-targets -- -D warnings
-PROPTEST_RNG_SEED=1 cargo test --release --locked --features analytics
+PROPTEST_RNG_SEED=1 cargo test --release --locked --features analytics --no-fail-fast
 RUN
 export checkout="$PWD" root="$root" CARGO_TARGET_DIR="$folder/build" SMILE_NEWER="$release" \
     CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}"
