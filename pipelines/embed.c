@@ -9,6 +9,7 @@
  *
  *     cc -Wall -DSMILE_STATIC -o embed pipelines/embed.c target/release/libgstsmile.a \
  *       $(pkg-config --cflags --libs gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-base-1.0 gio-2.0) -lm -ldl -lpthread
+ *       # and gstreamer-analytics-1.0 where the library was built with the feature analytics
  *     ./embed tests/data/astronaut.jpg
  */
 

@@ -66,8 +66,8 @@ def main(path):
             elif structure.get_name() == "smilefilter":
                 results.setdefault(structure.get_value("timestamp"), []).append(structure)
         if sample:
-            shape, time = sample.get_caps().get_structure(0), sample.get_buffer().pts
-            print(f"frame of {shape.get_value('width')}x{shape.get_value('height')} at {time / Gst.SECOND:.3f}")
+            shape, time = GstVideo.VideoInfo.new_from_caps(sample.get_caps()), sample.get_buffer().pts
+            print(f"frame of {shape.width}x{shape.height} at {time / Gst.SECOND:.3f}")
             print("on the frame", faces_on(sample.get_buffer()))
             for structure in results.pop(time, []):
                 print(structure.get_value("event"), structure.get_value("identity"), faces(structure))

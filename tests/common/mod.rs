@@ -223,15 +223,20 @@ pub fn pixels(info: &gst_video::VideoInfo, buffer: &gst::BufferRef) -> Vec<u8> {
     output
 }
 
-/// A folder with the built plugin and nothing else, and a registry of our own.
-pub static PLUGIN: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+/// The newest file of this name that cargo made of the library for the tests.
+pub fn built(name: &str) -> std::path::PathBuf {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
-    let name = format!("{}gstsmile{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let built = [deps.join(&name), deps.parent().unwrap().join(&name)]
+    [deps.join(name), deps.parent().unwrap().join(name)]
         .into_iter()
         .filter(|path| path.exists())
         .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
-        .expect("cargo builds the plugin before its tests");
+        .expect("cargo builds the library before its tests")
+}
+
+/// A folder with the built plugin and nothing else, and a registry of our own.
+pub static PLUGIN: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let name = format!("{}gstsmile{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let built = built(&name);
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(built, folder.path().join(name)).unwrap();
     folder

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{command, run};
+use crate::common::{built, command, run};
 use crate::{ASTRONAUT, failure, film, text};
 
 /// The program in `folder`, or `None` where there is nothing to compile it with; with the element within it where
@@ -57,10 +57,7 @@ fn places(told: &str) -> Vec<[f64; 4]> {
 #[test]
 fn embed_c_may_have_the_element_within_it() {
     let folder = tempfile::tempdir().unwrap();
-    // Beside the folder of the tests.
-    let tests = std::env::current_exe().unwrap();
-    let library = tests.ancestors().nth(2).unwrap().join("libgstsmile.a");
-    let Some(program) = compile(folder.path(), Some(&library)) else { return };
+    let Some(program) = compile(folder.path(), Some(&built("libgstsmile.a"))) else { return };
     let told = text(Command::new(program).arg(ASTRONAUT).env("GST_PLUGIN_PATH", "").output().unwrap());
     assert!(told.contains("message: smile-started 1"), "{told}");
 }
