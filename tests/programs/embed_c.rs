@@ -18,6 +18,7 @@ fn compile(folder: &Path, within: Option<&Path>) -> Option<PathBuf> {
             "gstreamer-base-1.0",
             "gio-2.0",
         ])
+        .args(cfg!(feature = "analytics").then_some("gstreamer-analytics-1.0"))
         .output()
         .ok()
         .filter(|output| output.status.success());
