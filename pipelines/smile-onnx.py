@@ -41,13 +41,13 @@ def overlap(a, b):
 
 def smiles(network, picture, box):
     """The probability, from the square around a face; beyond the picture its edge goes on."""
-    says, side = network.get_modelmeta().custom_metadata_map, network.get_inputs()[0].shape[-1]
+    says, side = network.get_modelmeta().custom_metadata_map, network.get_inputs()[0].shape[1]
     half = box[2:].max() * (0.5 + float(says["margin"]))
     beyond = int(2 * half) + 1
     large = Image.fromarray(numpy.pad(picture, ((beyond, beyond), (beyond, beyond), (0, 0)), "edge"))
     middle = box[:2] + box[2:] / 2 + beyond
     square = large.resize((side, side), Image.BILINEAR, (*(middle - half), *(middle + half)))
-    return network.run(["probability"], {"image": numpy.asarray(square).transpose(2, 0, 1)[None]})[0][0, 0]
+    return network.run(["probability"], {"image": numpy.asarray(square)[None]})[0][0, 0]
 
 
 def main(face, smile, path):

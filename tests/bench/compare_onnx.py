@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import tempfile
 
+import numpy
 import onnx
 import onnxruntime
 
@@ -40,12 +41,14 @@ def without_norms(model):
 
 def compare_batch(ours, weights, metadata, sessions, batch):
     pictures = compare.make_pictures(batch, metadata["architecture"]["input"])
+    # Ours takes planes, the file pixels.
+    pixels = numpy.ascontiguousarray(pictures.transpose(0, 2, 3, 1))
     answers = [float(word) for word in ours.ask("outputs", weights, batch)]
-    compare.check(f"cnn-batch{batch}", answers, sessions["onnxruntime"].run(None, {"image": pictures})[0][:, 0])
+    compare.check(f"cnn-batch{batch}", answers, sessions["onnxruntime"].run(None, {"image": pixels})[0][:, 0])
     for name, peer in sessions.items():
         quartiles = compare.in_turns(
             lambda iterations: int(ours.ask("cnn", weights, batch, iterations)[0]) * 1e-9,
-            lambda iterations: compare.seconds(lambda: peer.run(None, {"image": pictures}), iterations),
+            lambda iterations: compare.seconds(lambda: peer.run(None, {"image": pixels}), iterations),
         )
         compare.report(f"cnn-batch{batch}-{name}", quartiles)
 

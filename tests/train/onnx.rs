@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use candle_core::{DType, Device, Tensor};
-use gstsmile::analysis::crop::Picture;
+use gstsmile::analysis::crop::{Picture, Rect};
 use gstsmile::analysis::{Analyzer, Request};
 use gstsmile::model::{
     Architecture, Block, Classifier, Detector, DeviceChoice, FaceWeights, Metadata, SmileWeights,
@@ -84,6 +84,14 @@ fn faces(width: u32, height: u32, rng: &mut ChaCha8Rng) -> Vec<u8> {
     pictures
 }
 
+/// The bytes of each pixel side by side, of pictures in planes of so many.
+fn interleaved(pictures: &[u8], area: usize) -> Vec<u8> {
+    let pixels = |planes: &[u8]| {
+        (0..area).flat_map(|at| [planes[at], planes[area + at], planes[2 * area + at]]).collect::<Vec<_>>()
+    };
+    pictures.chunks_exact(3 * area).flat_map(pixels).collect()
+}
+
 fn noisy(value: u8, index: usize, rng: &mut ChaCha8Rng) -> u8 {
     if index.is_multiple_of(2) { value } else { value.wrapping_add(rng.random_range(0..60)) }
 }
@@ -116,6 +124,7 @@ fn exported_smile_networks_answer_as_ours() {
         let pictures = faces(width as u32, height as u32, &mut rng);
         let mut ours = Vec::new();
         Classifier::new(&weights, &Device::Cpu).unwrap().probabilities(&pictures, &mut ours).unwrap();
+        let pictures = interleaved(&pictures, width * height);
         let theirs = elsewhere(&python, folder.path(), &["probability"], &pictures).remove(0);
         assert_eq!(theirs.len(), PICTURES);
         let difference = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -249,11 +258,10 @@ fn the_program_without_the_element_sees_what_it_sees() {
     let mut analyzer = Analyzer::new(&smile, Some(&locator), DeviceChoice::Cpu).unwrap();
     let faces = analyzer.analyze(&Picture::rgb(256, 256, &picture), None, &Request::default()).unwrap();
     let [face] = faces else { panic!("{faces:?}") };
-    let rect = face.rect;
-    for (theirs, ours) in numbers.iter().zip([rect.x, rect.y, rect.width, rect.height]) {
-        assert!((theirs - ours).abs() < 0.05 * rect.height, "{told} {rect:?}");
-    }
-    assert!(numbers.len() == 5 && (numbers[4] - face.probability).abs() < 0.05, "{told} {face:?}");
+    // It looks at another size, and takes the surest box where ours is the mean of several.
+    let &[x, y, width, height, probability] = &numbers[..] else { panic!("{told}") };
+    assert!(face.rect.overlap(Rect { x, y, width, height }) > 0.75, "{told} {:?}", face.rect);
+    assert!((probability - face.probability).abs() < 0.05, "{told} {face:?}");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The smile network: from pixels to the probability.
 
-use super::graph::{Builder, Kind, Value};
+use super::graph::{Builder, Kind, Value, ints};
 use super::{Export, Interface, export, layers};
 use crate::model::engine;
 use crate::model::error::Result;
 use crate::model::weights::{Metadata, Region, SmileWeights};
 
 impl SmileWeights {
-    /// The network as an ONNX file: `image` (batch × 3 × height × width bytes, R, G and B planes of what
+    /// The network as an ONNX file: `image` (batch × height × width × 3 bytes, R, G and B of each pixel of what
     /// [`Metadata::region`] says) to `probability` (batch × 1), as [`super::super::Classifier`] answers.
     ///
     /// # Errors
@@ -17,7 +17,9 @@ impl SmileWeights {
         let network = engine::layers(architecture, &self.tensors)?;
         let mut graph = Builder::default();
         let [_, height, width] = architecture.input;
-        let (_, logit) = layers::add(&mut graph, &network, "image", [height, width], [scale, offset]);
+        // Pixels as frames have them: GStreamer's onnxinference 1.28 doesn't sort bytes into planes.
+        let planes = graph.node("Transpose", "planes", &["image"], vec![ints("perm", [0, 3, 1, 2])]);
+        let (_, logit) = layers::add(&mut graph, &network, &planes, [height, width], [scale, offset]);
         let temperature = graph.floats("temperature", &[], &[temperature]);
         let calibrated = graph.node("Div", "calibrated", &[&logit, &temperature], Vec::new());
         graph.node("Sigmoid", "probability", &[&calibrated], Vec::new());
@@ -44,8 +46,8 @@ fn interface(metadata: &Metadata) -> Interface {
         input: Value {
             name: "image",
             kind: Kind::Bytes,
-            dims: vec![None, Some(channels), Some(height), Some(width)],
-            meaning: format!("RGB from 0 to 255, in planes: {shown}"),
+            dims: vec![None, Some(height), Some(width), Some(channels)],
+            meaning: format!("RGB from 0 to 255, pixel by pixel: {shown}"),
         },
         outputs: vec![Value {
             name: "probability",
