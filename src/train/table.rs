@@ -90,7 +90,8 @@ impl Row<'_> {
 
     /// The box in these columns, if there is one.
     pub fn rect(&self, [x, y, w, h]: [usize; 4]) -> Result<Option<Rect>> {
-        if self.text(x).is_empty() {
+        // One number that is missing is a mistake: without any there is no face.
+        if [x, y, w, h].iter().all(|&column| self.text(column).is_empty()) {
             return Ok(None);
         }
         let [x, y, width, height] = [self.number(x)?, self.number(y)?, self.number(w)?, self.number(h)?];

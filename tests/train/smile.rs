@@ -202,6 +202,9 @@ fn every_picture_is_judged_by_a_network_that_never_saw_it() {
     let folder = faces(8);
     let options = "cross-validate --preset smile --data faces --face-model locator.safetensors --device cpu \
         --epochs 1 --batch 8 --folds 3 --out folds";
+    let output = run(folder.path(), &format!("{options} --robustness --region full"));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && log.contains("leave it out with another --region"), "{log}");
     let log = succeeded(&run(folder.path(), &format!("{options} --robustness")));
     assert!(
         log.contains("fold 3") && log.contains("mean of the folds") && log.contains("JPEG quality"),

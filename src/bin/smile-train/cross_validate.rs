@@ -11,7 +11,7 @@ use std::time::Instant;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
-use gstsmile::model::SmileWeights;
+use gstsmile::model::{Region, SmileWeights};
 use gstsmile::train::{
     self, Catalog, Classes, Confusion, Error, Evaluation, Fold, Item, Level, Lock, Preset, Result, Sample,
     Split,
@@ -48,6 +48,12 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
     if arguments.measure_on == Measured::Validation && train.validation_fraction == 0.0 {
         return Err(Error::Mismatch(
             "--measure-on validation: there is no validation part; cut one with --validation-fraction 0.25"
+                .into(),
+        ));
+    }
+    if arguments.robustness && train.region().0 != Region::Faces {
+        return Err(Error::Mismatch(
+            "--robustness: it is about faces that the locator finds; leave it out with another --region"
                 .into(),
         ));
     }

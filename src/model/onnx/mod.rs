@@ -139,7 +139,7 @@ mod tests {
         let (model, graph) = parsed(&export);
         assert_sound(&graph);
         assert_eq!((model.ir_version, model.opset_import[0].version), (8, 17));
-        assert_eq!(interface(&graph.input), [("image".into(), proto::UINT8, vec![0, 3, 64, 64])]);
+        assert_eq!(interface(&graph.input), [("image".into(), proto::UINT8, vec![0, 64, 64, 3])]);
         assert_eq!(interface(&graph.output), [("probability".into(), proto::FLOAT, vec![0, 1])]);
         let fact = |key: &str| model.metadata_props.iter().find(|entry| entry.key == key);
         assert_eq!(fact("purpose").unwrap().value, "smiles");
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(
             export.modelinfo,
             "[modelinfo]\nversion=1.0\ngroup-id=smilefilter-smile\n\n\
-             [image]\nid=smilefilter-smile-image\ntype=uint8\ndims=-1,3,64,64\ndir=input\n\
+             [image]\nid=smilefilter-smile-image\ntype=uint8\ndims=-1,64,64,3\ndir=input\n\
              ranges=0.0,255.0;0.0,255.0;0.0,255.0\n\n\
              [probability]\nid=smilefilter-smile-probability\ntype=float32\ndims=-1,1\ndir=output\n\
              dims-order=row-major\n"

@@ -216,6 +216,7 @@ mod tests {
     fn bad_values_are_named_with_their_line() {
         let error = |table| read(&[table], &[]).err().unwrap().to_string();
         assert!(error("file,x,y,w,h\na,1,2,3,4\nb,1,2,0,4\n").contains("line 3: a box of 0 × 4 pixels"));
+        assert!(error("file,x,y,w,h\na,,2,3,4\n").contains("line 2: \"\" is no number"));
         assert!(error("file,x,y,w,h\na,1,2,many,4\n").contains("line 2: \"many\" is no number"));
         assert!(error("file,x,y,w\n").contains("no column h"));
         assert!(error("file,x,y,w,h,reye_x\n").contains("no column reye_y"));
