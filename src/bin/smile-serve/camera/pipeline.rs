@@ -41,13 +41,20 @@ impl Pipeline {
     ) -> Result<Self, Error> {
         let source = Source::new(&camera.source)?;
         let pipeline = gst::Pipeline::new();
+        pipeline.connect_deep_element_added(|_, _, element| {
+            // Without this, a camera's first pictures are held back until megabytes of them are there.
+            if element.factory().is_some_and(|factory| factory.name() == "multipartdemux") {
+                element.set_property("single-stream", true);
+            }
+        });
         let smile = smilefilter(camera)?;
         let queue = make("queue")?;
         queue.set_property("max-size-buffers", 3u32);
         queue.set_property("max-size-bytes", 0u32);
         queue.set_property("max-size-time", 0u64);
         let sink = make("fakesink")?;
-        sink.set_property("sync", !source.is_live());
+        // What could be read faster than it was filmed is held back.
+        sink.set_property("sync", !source.is_live() || source.scheme().starts_with("http"));
         if source.is_live() {
             queue.set_property_from_str("leaky", "downstream");
         }
@@ -226,6 +233,8 @@ fn be_patient(source: &gst::Element) {
         "souphttpsrc" => {
             source.set_property("timeout", (PATIENCE / 1_000_000) as u32);
             source.set_property("is-live", true);
+            // Pictures of a multipart stream have no times of their own.
+            source.set_property("do-timestamp", true);
             source.set_property("retries", 0i32);
         }
         _ => {}
@@ -278,7 +287,8 @@ fn preview(pipeline: &gst::Pipeline, tee: &gst::Element, shared: &Arc<Shared>) -
                 wanted.counters.size.store(size, Ordering::Relaxed);
             }
         } else if info.buffer().is_some() && !wanted.preview.wants(Instant::now()) {
-            return gst::PadProbeReturn::Drop;
+            // Consumed here: of a dropped one GStreamer 1.22 warns.
+            return gst::PadProbeReturn::Handled;
         }
         gst::PadProbeReturn::Ok
     });

@@ -353,6 +353,10 @@ fn explain(error: &gst::message::Error, missing: &[String], source: &str) -> Str
     let debug = error.debug();
     let reason = debug.as_deref().and_then(|debug| debug.lines().skip(1).last());
     let mut text = error.error().to_string();
+    // Sources say no more where nobody answers, or the connection ends in the middle.
+    if text.starts_with("Internal data stream error") {
+        text = "its video can't be reached or has broken off".into();
+    }
     if let Some(reason) = reason {
         text += &format!(" ({reason})");
     }

@@ -28,7 +28,8 @@ function away(camera) {
   if (camera.state === "live") return "";
   if (camera.state === "connecting") return camera.reason ? `Connecting again. ${camera.reason}` : "Connecting …";
   const retry = camera.retry ? ` Next try at ${clock(camera.retry)}.` : "";
-  return `${camera.reason || camera.state}${camera.state === "waiting" ? "." : ""}${retry}`;
+  const reason = (camera.reason || camera.state).replace(/\.?$/, ".");
+  return reason[0].toUpperCase() + reason.slice(1) + retry;
 }
 
 // ---- The wall
