@@ -1,0 +1,117 @@
+//! Where the cameras' events meet whoever wants them: browsers at once, the store for everything that is kept.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gstsmile::smilefilter::{Event, Results};
+use tokio::sync::broadcast;
+
+use crate::camera::minutes::Minute;
+
+/// Notices that a slow reader may lag behind.
+const NOTICES: usize = 1024;
+
+/// What the store writes.
+#[derive(Clone, Debug)]
+pub enum Record {
+    Event(Arc<Told>),
+    Minute(String, Minute),
+    /// Write all that came before, and end.
+    End,
+}
+
+/// An event of a camera.
+#[derive(Debug)]
+pub struct Told {
+    pub camera: String,
+    /// When it was told, in milliseconds since 1970.
+    pub time: u64,
+    pub sequence: u64,
+    pub event: Event,
+    pub identity: u32,
+    /// The results after `pipelines/results.schema.json`.
+    pub json: String,
+}
+
+/// What browsers and brokers hear at once.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    Event(Arc<Told>),
+    /// The camera of this name has another state or other faces.
+    Changed(Arc<str>),
+}
+
+#[derive(Debug)]
+pub struct Hub {
+    notices: broadcast::Sender<Notice>,
+    records: SyncSender<Record>,
+    dropped: AtomicU64,
+    /// The number of each camera's last event.
+    sequences: Mutex<HashMap<String, u64>>,
+}
+
+impl Hub {
+    pub fn new(records: SyncSender<Record>) -> Self {
+        Self {
+            notices: broadcast::Sender::new(NOTICES),
+            records,
+            dropped: AtomicU64::new(0),
+            sequences: Mutex::default(),
+        }
+    }
+
+    pub fn listen(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    /// Says how many events a camera had before this process started.
+    pub fn begin(&self, camera: &str, sequence: u64) {
+        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sequences.entry(camera.into()).or_default();
+        *known = sequence.max(*known);
+    }
+
+    /// Numbers an event in the order of the camera's events, over all of its pipelines, and tells it.
+    pub fn event(&self, camera: &str, time: u64, results: &mut Results) {
+        {
+            let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+            let sequence = sequences.entry(camera.into()).or_default();
+            *sequence += 1;
+            results.sequence = *sequence;
+        }
+        let told = Arc::new(Told {
+            camera: camera.into(),
+            time,
+            sequence: results.sequence,
+            event: results.event,
+            identity: results.identity,
+            json: results.to_json(),
+        });
+        self.record(Record::Event(told.clone()));
+        let _ = self.notices.send(Notice::Event(told));
+    }
+
+    pub fn changed(&self, camera: &str) {
+        let _ = self.notices.send(Notice::Changed(camera.into()));
+    }
+
+    /// Hands something to the store. A disk that doesn't keep up holds up no camera: what it has no time for is
+    /// counted.
+    pub fn record(&self, record: Record) {
+        if let Err(TrySendError::Full(_)) = self.records.try_send(record) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How much the store was too slow for.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Has the store write what is left, however long that takes.
+    pub fn end(&self) {
+        let _ = self.records.send(Record::End);
+    }
+}
