@@ -5,8 +5,9 @@ use super::graph::Value;
 
 /// A section for each tensor. None of the ids is registered: elements that know them are yet to be written.
 pub fn text(network: &str, input: &Value, outputs: &[Value]) -> String {
-    // As many ranges as channels, each saying that bytes are to stay bytes: normalisation is part of the network.
-    let channels = input.dims[1].unwrap_or(1);
+    // As many ranges as channels, of which there are fewer than rows or columns, each saying that bytes are to stay
+    // bytes: normalisation is part of the network.
+    let channels = input.dims[1..].iter().copied().flatten().min().unwrap_or(1);
     let ranges = vec!["0.0,255.0"; channels].join(";");
     let mut text = format!("[modelinfo]\nversion=1.0\ngroup-id=smilefilter-{network}\n\n");
     text += &section(network, input, &format!("dir=input\nranges={ranges}\n"));
