@@ -137,7 +137,6 @@ fn behind_a_crop_the_visible_picture_alone_is_looked_at_whatever_the_sink_can() 
         ("videocrop right=75", true),
         ("videocrop top=7 left=1", true),
         ("videocrop bottom=83", true),
-        ("aspectratiocrop aspect-ratio=4/3", true),
         // The face is cut away.
         ("videocrop left=170", false),
     ];
