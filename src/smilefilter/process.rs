@@ -31,7 +31,7 @@ pub struct Streaming {
     /// The newest there is.
     pub outcome: Option<Outcome>,
     #[cfg(feature = "analytics")]
-    seen: metas::analytics::Seen,
+    analytics: metas::analytics::Analytics,
 }
 
 /// Who looks at frames.
@@ -82,7 +82,7 @@ impl Streaming {
             times: Results::default(),
             outcome: None,
             #[cfg(feature = "analytics")]
-            seen: metas::analytics::Seen::default(),
+            analytics: metas::analytics::Analytics::default(),
         }
     }
 
@@ -130,7 +130,7 @@ impl SmileFilter {
         let results = settings.attach_metas.then(|| {
             let mut results = self.results(outcome, settings, &streaming.times);
             #[cfg(feature = "analytics")]
-            if let Err(error) = self.write_analytics(&mut streaming.seen, outcome, frame, buffer) {
+            if let Err(error) = streaming.analytics.write(buffer, &outcome.faces, labels(outcome, settings)) {
                 gst::log!(CAT, imp = self, "Not all analytics metadata: {error}");
             }
             regions::write(buffer, settings.roi_type, &outcome.faces, &mut results.faces);
@@ -145,25 +145,6 @@ impl SmileFilter {
         self.draw(overlay, blender, outcome, frame, buffer)
     }
 
-    #[cfg(feature = "analytics")]
-    fn write_analytics(
-        &self,
-        seen: &mut metas::analytics::Seen,
-        outcome: &Outcome,
-        frame: &Snapshot,
-        buffer: &mut gst::BufferRef,
-    ) -> Result<(), glib::BoolError> {
-        if frame.anew {
-            seen.clear();
-        }
-        seen.update(&outcome.faces, buffer.pts());
-        let roi_type = frame.settings.roi_type;
-        let mut rects = Vec::new();
-        regions::read(buffer, roi_type, &mut rects);
-        let labels = labels(outcome, &frame.settings);
-        metas::analytics::write(buffer, roi_type, rects, &outcome.faces, labels, seen)
-    }
-
     /// Brings `streaming.outcome` up to date for this frame.
     fn look(
         &self,
@@ -174,10 +155,12 @@ impl SmileFilter {
         let Streaming { engine, regions, times, outcome, .. } = streaming;
         let search = Search::from(frame.settings.region);
         regions.clear();
+        #[cfg(feature = "analytics")]
+        streaming.analytics.begin(frame.anew);
         if matches!(search, Search::Auto | Search::Regions) {
             regions::read(buffer, frame.settings.roi_type, regions);
             #[cfg(feature = "analytics")]
-            metas::analytics::read(buffer, frame.settings.roi_type, regions);
+            streaming.analytics.read(buffer, frame.settings.roi_type, regions);
         }
         let task = Task {
             time: times.time(),

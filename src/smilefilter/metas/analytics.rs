@@ -23,36 +23,69 @@ const REMEMBERED: ClockTime = ClockTime::from_seconds(60);
 
 type Relations<'a> = gst::MetaRefMut<'a, AnalyticsRelationMeta, gst::meta::Standalone>;
 
-/// An object detection of upstream's that counts as a region.
-struct Detected {
-    id: u32,
-    /// Its index among regions of interest, followed by the detections that are none of these.
-    index: usize,
+/// What has to be known of a stream's frames to tell of their faces.
+#[derive(Debug, Default)]
+pub struct Analytics {
+    /// The ids of upstream's detections on the frame at work, by the index of the region that each is.
+    detected: HashMap<usize, u32>,
+    seen: Seen,
 }
 
-/// Appends detections of one type to `rects`, the buffer's regions of interest as [`super::regions::read`] gives them;
-/// where `roi_type` is `None`, those of faces. A detection in the very place of a region of interest is that region:
-/// elements that write both tell of one face.
-pub fn read(buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut Vec<Rect>) {
-    detected(buffer, roi_type, rects);
-}
-
-/// As [`read`], and tells which detections these are.
-fn detected(buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut Vec<Rect>) -> Vec<Detected> {
-    let Some(meta) = buffer.meta::<AnalyticsRelationMeta>() else { return Vec::new() };
-    let places: HashMap<_, _> =
-        rects.iter().enumerate().map(|(index, &rect)| (pixels(rect), index)).collect();
-    let mut found = Vec::new();
-    for detection in meta.iter::<AnalyticsODMtd>().filter(|detection| is_of_type(detection, roi_type)) {
-        let Ok(at) = detection.location() else { continue };
-        let index = places.get(&(at.x, at.y, at.w, at.h)).copied().unwrap_or_else(|| {
-            let [x, y, width, height] = [at.x, at.y, at.w, at.h].map(|value| value as f32);
-            rects.push(Rect { x, y, width, height });
-            rects.len() - 1
-        });
-        found.push(Detected { id: detection.id(), index });
+impl Analytics {
+    /// Begins with a frame, which has nothing to do with those before if it is `anew`: after a seek, times haven't.
+    pub fn begin(&mut self, anew: bool) {
+        self.detected.clear();
+        if anew {
+            self.seen = Seen::default();
+        }
     }
-    found
+
+    /// Appends the frame's detections of one type to `rects`, its regions of interest as [`super::regions::read`] gives
+    /// them; where `roi_type` is `None`, those of faces. A detection in the very place of a region of interest is that
+    /// region: elements that write both tell of one face.
+    pub fn read(&mut self, buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut Vec<Rect>) {
+        let Some(meta) = buffer.meta::<AnalyticsRelationMeta>() else { return };
+        let places: HashMap<_, _> =
+            rects.iter().enumerate().map(|(index, &rect)| (pixels(rect), index)).collect();
+        for detection in meta.iter::<AnalyticsODMtd>().filter(|detection| is_of_type(detection, roi_type)) {
+            let Ok(at) = detection.location() else { continue };
+            let index = places.get(&(at.x, at.y, at.w, at.h)).copied().unwrap_or_else(|| {
+                let [x, y, width, height] = [at.x, at.y, at.w, at.h].map(|value| value as f32);
+                rects.push(Rect { x, y, width, height });
+                rects.len() - 1
+            });
+            self.detected.insert(index, detection.id());
+        }
+    }
+
+    /// Tells of the faces on the frame that was read: a face that is a detection of upstream's gets a classification,
+    /// others become detections of the type `face` first. `labels` are the answers' names, not smiling first. Entries of
+    /// upstream's stay as they are.
+    ///
+    /// # Errors
+    /// Where the meta has no room for more.
+    pub fn write(
+        &mut self,
+        buffer: &mut gst::BufferRef,
+        faces: &[Face],
+        labels: &[String; 2],
+    ) -> Result<(), glib::BoolError> {
+        self.seen.update(faces, buffer.pts());
+        let labels = labels.each_ref().map(glib::Quark::from_str);
+        // 0 is the frame or a part of it, which is no face.
+        for face in faces.iter().filter(|face| face.id > 0) {
+            let upstream = face.region.and_then(|index| self.detected.get(&index).copied());
+            // What was a region in an earlier frame and has left this one's.
+            if upstream.is_none() && face.region == Some(usize::MAX) {
+                continue;
+            }
+            let detection = describe(&mut relations(buffer), upstream, face, labels)?;
+            if upstream.is_none_or(|id| !is_tracked(buffer, id)) {
+                track(buffer, detection, face, &self.seen)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn is_of_type(detection: &AnalyticsMtdRef<AnalyticsODMtd>, wanted: Option<glib::Quark>) -> bool {
@@ -65,13 +98,13 @@ fn is_of_type(detection: &AnalyticsMtdRef<AnalyticsODMtd>, wanted: Option<glib::
 
 /// When faces were seen first and last, by the time of buffers.
 #[derive(Debug, Default)]
-pub struct Seen {
+struct Seen {
     faces: HashMap<u32, [ClockTime; 2]>,
 }
 
 impl Seen {
     /// Takes in the faces of a frame.
-    pub fn update(&mut self, faces: &[Face], time: Option<ClockTime>) {
+    fn update(&mut self, faces: &[Face], time: Option<ClockTime>) {
         let Some(time) = time else { return };
         for face in faces {
             let [_, last] = self.faces.entry(face.id).or_insert([time; 2]);
@@ -82,46 +115,9 @@ impl Seen {
         self.faces.retain(|_, [_, last]| time.saturating_sub(*last) <= REMEMBERED);
     }
 
-    /// After a seek, times have nothing to do with those before.
-    pub fn clear(&mut self) {
-        self.faces.clear();
-    }
-
     fn of(&self, id: u32) -> [Option<ClockTime>; 2] {
         self.faces.get(&id).map_or([None; 2], |times| times.map(Some))
     }
-}
-
-/// Tells of the faces: a face that is a detection of upstream's gets a classification, others become detections of the
-/// type `face` first. `rects` are the buffer's regions of interest as [`super::regions::read`] gives them, before more are
-/// added; `labels` are the answers' names, not smiling first. Entries of upstream's stay as they are.
-///
-/// # Errors
-/// Where the meta has no room for more.
-pub fn write(
-    buffer: &mut gst::BufferRef,
-    roi_type: Option<glib::Quark>,
-    mut rects: Vec<Rect>,
-    faces: &[Face],
-    labels: &[String; 2],
-    seen: &Seen,
-) -> Result<(), glib::BoolError> {
-    let known: HashMap<usize, u32> =
-        detected(buffer, roi_type, &mut rects).into_iter().map(|found| (found.index, found.id)).collect();
-    let labels = labels.each_ref().map(glib::Quark::from_str);
-    // 0 is the frame or a part of it, which is no face.
-    for face in faces.iter().filter(|face| face.id > 0) {
-        let upstream = face.region.and_then(|index| known.get(&index).copied());
-        // What was a region in an earlier frame and has left this one's.
-        if upstream.is_none() && face.region == Some(usize::MAX) {
-            continue;
-        }
-        let detection = describe(&mut relations(buffer), upstream, face, labels)?;
-        if upstream.is_none_or(|id| !is_tracked(buffer, id)) {
-            track(buffer, detection, face, seen)?;
-        }
-    }
-    Ok(())
 }
 
 /// Adds the answer for a face, which becomes a detection first where it is none of `upstream`, and returns the id of its
