@@ -216,9 +216,10 @@ impl Locator {
         Ok(())
     }
 
-    /// Gives faces in doubt the mean of the logits of two passes, the second from near and with twice the weight: a small
-    /// face shows more of itself there, a texture less of a face. A cascade (Zhang et al., "Joint Face Detection and Alignment Using
-    /// Multitask Cascaded Convolutional Networks", 2016) whose stages are one network. The surest come first.
+    /// Gives faces in doubt the mean of the logits of two passes, the second from near and with twice the weight: a
+    /// small face shows more of itself there, a texture less of a face. A cascade (Zhang et al., "Joint Face Detection
+    /// and Alignment Using Multitask Cascaded Convolutional Networks", 2016) whose stages are one network. The surest
+    /// come first.
     fn look_again(&mut self, picture: &Picture, found: &mut [Detection]) -> Result<()> {
         let [width, height] = self.largest(picture);
         let most = (MOST_AGAIN * width * height) as usize / (NEAR * NEAR);
@@ -286,8 +287,8 @@ impl Locator {
     }
 }
 
-/// The square, as displayed, that a pass near a face sees, where the face's longer side takes `share` of it. It reaches out of the picture by no more than croppers
-/// bear.
+/// The square, as displayed, that a pass near a face sees, where the face's longer side takes `share` of it. It reaches
+/// out of the picture by no more than croppers bear.
 fn around(face: Rect, share: f32, picture: &Picture) -> Rect {
     let aspect = picture.pixel_aspect;
     let side = (longer_side(face, aspect) / share).max(NEAR as f32 / MOST_ENLARGED);

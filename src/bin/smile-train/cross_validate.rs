@@ -11,7 +11,7 @@ use std::time::Instant;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
-use gstsmile::model::{Region, SmileWeights};
+use gstsmile::model::SmileWeights;
 use gstsmile::train::{
     self, Catalog, Classes, Confusion, Error, Evaluation, Fold, Item, Level, Lock, Preset, Result, Sample,
     Split,
@@ -51,11 +51,8 @@ pub fn run(arguments: &CrossValidateArguments) -> Result<ExitCode> {
                 .into(),
         ));
     }
-    if arguments.robustness && train.region().0 != Region::Faces {
-        return Err(Error::Mismatch(
-            "--robustness: it is about faces that the locator finds; leave it out with another --region"
-                .into(),
-        ));
+    if arguments.robustness {
+        eval::check_robustness(train.region().0)?;
     }
     if let Some(number) = arguments.only_fold.iter().find(|&&number| !(1..=arguments.folds).contains(&number))
     {

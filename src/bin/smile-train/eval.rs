@@ -39,11 +39,8 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
         _ => None,
     };
     view.locator = locator.as_ref();
-    if arguments.robustness && view.region != Region::Faces {
-        return Err(Error::Mismatch(
-            "--robustness: it is about faces that the locator finds; leave it out with another --region"
-                .into(),
-        ));
+    if arguments.robustness {
+        check_robustness(view.region)?;
     }
     let several = arguments.data.len() > 1;
     for (option, given) in [("--robustness", arguments.robustness), ("--report", arguments.report.is_some())]
@@ -230,6 +227,17 @@ pub fn evaluate(catalog: &Catalog, samples: &[&Sample], probabilities: &[f32], t
     let poses = catalog.poses();
     let poses: Vec<_> = samples.iter().map(|sample| poses.get(&sample.name).copied()).collect();
     Evaluation::new(samples, probabilities, threshold, &poses)
+}
+
+/// Whether robustness can be measured of what networks look at.
+pub fn check_robustness(region: Region) -> Result<()> {
+    match region {
+        Region::Faces => Ok(()),
+        _ => Err(Error::Mismatch(
+            "--robustness: it is about faces that the locator finds; leave it out with another --region"
+                .into(),
+        )),
+    }
 }
 
 /// Measures robustness behind a progress bar, and prints what it came to.

@@ -21,7 +21,8 @@ pub fn read(buffer: &gst::BufferRef, roi_type: Option<glib::Quark>, rects: &mut 
 }
 
 /// Tells the answers: faces that are regions which [`read`] listed get a parameter, others become
-/// regions of the type `face`, also those that upstream detected by other metadata. Only metadata changes. `told` are the same faces, which learn the ids of their regions.
+/// regions of the type `face`, also those that upstream detected by other metadata. Only metadata changes. `told` are
+/// the same faces, which learn the ids of their regions.
 pub fn write(
     buffer: &mut gst::BufferRef,
     roi_type: Option<glib::Quark>,
