@@ -25,6 +25,10 @@ is_complete() {
         done
 }
 
+# Debian's packages of all that.
+debian_packages="build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools
+gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-x gstreamer1.0-gl"
+
 # Says what it will install, then installs it.
 install_with() {
     printf 'With %s, this installs:\n  %s\n' "$1" "$2"
@@ -48,7 +52,7 @@ install_missing() {
         return
     fi
     if have apt-get; then
-        install_with apt-get "build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-x gstreamer1.0-gl"
+        install_with apt-get "$debian_packages"
     elif have dnf; then
         install_with dnf "gcc gcc-c++ pkgconf-pkg-config gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-base-tools gstreamer1-plugins-good gstreamer1-plugins-bad-free"
     elif have pacman; then

@@ -27,9 +27,8 @@ require_rust
 
 folder=$PWD/target/newer/$release
 root=$folder/root
-packages="build-essential pkg-config ca-certificates libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
-libgstreamer-plugins-bad1.0-dev gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-gstreamer1.0-plugins-bad gstreamer1.0-x gstreamer1.0-gl python3-gi python3-gst-1.0 gir1.2-gst-plugins-bad-1.0"
+packages="$debian_packages ca-certificates libgstreamer-plugins-bad1.0-dev
+python3-gi python3-gst-1.0 gir1.2-gst-plugins-bad-1.0"
 if [ ! -e "$folder/complete" ]; then
     rm -rf "$root"
     mkdir -p "$folder"
