@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use common::decode::link_video;
 use common::encode::{self, Format};
 use common::file::{Output, is_same};
-use common::input::{Input, is_character_device, is_uri, link_video};
+use common::input::{Input, is_character_device, is_uri};
 use common::play::{Play, Stopped, catch_interrupts, count, interrupted};
 use common::{Error, Usage, add, answer, capsfilter, make, say, shown, smilefilter};
 use gst::prelude::*;

@@ -15,7 +15,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use common::input::{Input, link_video};
+use common::decode::link_video;
+use common::input::Input;
 use common::play::Play;
 use common::{Error, Usage, add, make, shown, smilefilter};
 use gst::prelude::*;

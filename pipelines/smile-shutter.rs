@@ -14,8 +14,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
+use common::decode::link_video;
 use common::file::Output;
-use common::input::{Input, link_video, text};
+use common::input::{Input, text};
 use common::play::Play;
 use common::{Error, Usage, add, answer, make, shown, smilefilter};
 use gst::prelude::*;

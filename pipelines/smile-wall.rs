@@ -10,7 +10,8 @@ mod common;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use common::input::{Input, link_video, text};
+use common::decode::link_video;
+use common::input::{Input, text};
 use common::play::Play;
 use common::{Error, Usage, add, capsfilter, make, shown, smilefilter};
 use gst::prelude::*;

@@ -131,36 +131,6 @@ fn add_source(pipeline: &gst::Pipeline, source: gst::Element) -> Result<gst::Ele
     Ok(decoder)
 }
 
-/// Links the first video that a decoder finds to an element; where there is none, the pipeline fails.
-/// `also` is asked about everything else that is found and is audible.
-pub fn link_video(
-    decoder: &gst::Element,
-    to: &gst::Element,
-    also: impl Fn(&gst::Pad) + Send + Sync + 'static,
-) -> Result<(), Error> {
-    let sink = to.static_pad("sink").ok_or("no sink pad")?;
-    let linked = sink.clone();
-    decoder.connect_pad_added(move |decoder, pad| {
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let name = caps.structure(0).map(|structure| structure.name().to_string()).unwrap_or_default();
-        if name.starts_with("audio/") {
-            also(pad);
-        } else if name.starts_with("video/") && !sink.is_linked() && pad.link(&sink).is_err() {
-            gst::element_error!(decoder, gst::StreamError::Format, ["its video ({caps}) can't be used"]);
-        }
-    });
-    decoder.connect_no_more_pads(move |decoder| {
-        if !linked.is_linked() {
-            gst::element_error!(
-                decoder,
-                gst::StreamError::WrongType,
-                ["there is no video in it that can be decoded"]
-            );
-        }
-    });
-    Ok(())
-}
-
 /// How a photograph is to be turned, in the words of videoflip; `auto` where it isn't said, or where this is
 /// no photograph.
 fn photograph_direction(path: &Path) -> Result<&'static str, Error> {

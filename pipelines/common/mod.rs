@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each program uses its part")]
 
 pub mod camera;
+pub mod decode;
 pub mod encode;
 pub mod file;
 pub mod input;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
+use super::decode::reasons;
 use super::{Error, say, shown};
 
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
@@ -127,24 +128,11 @@ impl Play<'_> {
     }
 
     fn explain(&self, error: &gst::message::Error, missing: &[String]) -> String {
-        // The first lines of it name a place in the source; the last has the system's words.
-        let debug = error.debug();
-        let reason = debug.as_deref().and_then(|debug| debug.lines().skip(1).last());
         let name = match self.name {
             Some(name) => name.to_string(),
             None => input_of(error.src()).unwrap_or_else(|| self.name().to_string()),
         };
-        let mut text = format!("{name}: {}", error.error());
-        if let Some(reason) = reason {
-            text += &format!(" ({reason})");
-        }
-        if !missing.is_empty() {
-            text += &format!(
-                " It needs: {} (Debian: gstreamer1.0-libav or gstreamer1.0-plugins-bad)",
-                missing.join(", ")
-            );
-        }
-        text
+        format!("{name}: {}{}", error.error(), reasons(error, missing))
     }
 }
 

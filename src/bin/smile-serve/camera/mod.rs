@@ -2,6 +2,8 @@
 
 #[path = "../../../../pipelines/common/camera.rs"]
 mod best_mode;
+#[path = "../../../../pipelines/common/decode.rs"]
+mod decode;
 pub mod minutes;
 mod pipeline;
 pub mod preview;

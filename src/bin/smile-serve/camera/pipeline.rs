@@ -11,6 +11,7 @@ use axum::body::Bytes;
 use gst::glib;
 use gst::prelude::*;
 
+use super::decode::link_video;
 use super::{Note, Shared, best_mode};
 use crate::Error;
 use crate::config::source::Source;
@@ -143,8 +144,7 @@ fn add_source(pipeline: &gst::Pipeline, source: &Source, to: &gst::Element) -> R
         Source::Uri(uri) => {
             let decoder = decoder(uri)?;
             pipeline.add(&decoder)?;
-            link_video(&decoder, to);
-            Ok(())
+            Ok(link_video(&decoder, to, |_| {})?)
         }
     }
 }
@@ -170,8 +170,7 @@ fn add_device(pipeline: &gst::Pipeline, path: &Path, to: &gst::Element) -> Resul
     let _ = device.set_state(gst::State::Null);
     pipeline.add_many([&device, &filter, &decoder])?;
     gst::Element::link_many([&device, &filter, &decoder])?;
-    link_video(&decoder, to);
-    Ok(())
+    Ok(link_video(&decoder, to, |_| {})?)
 }
 
 fn add_file(pipeline: &gst::Pipeline, path: &Path, to: &gst::Element) -> Result<(), Error> {
@@ -183,16 +182,14 @@ fn add_file(pipeline: &gst::Pipeline, path: &Path, to: &gst::Element) -> Result<
     let decoder = decoder(&glib::filename_to_uri(std::path::absolute(path)?, None)?)?;
     pipeline.add(&decoder)?;
     if !is_photograph(path)? {
-        link_video(&decoder, to);
-        return Ok(());
+        return Ok(link_video(&decoder, to, |_| {})?);
     }
     let freeze = make("imagefreeze")?;
     freeze.set_property("is-live", true);
     let filter = capsfilter(&format!("video/x-raw,framerate={RATE}/1"))?;
     pipeline.add_many([&freeze, &filter])?;
     gst::Element::link_many([&freeze, &filter, to])?;
-    link_video(&decoder, &freeze);
-    Ok(())
+    Ok(link_video(&decoder, &freeze, |_| {})?)
 }
 
 /// A photograph is shown for as long as the camera is there.
@@ -239,28 +236,6 @@ fn be_patient(source: &gst::Element) {
         }
         _ => {}
     }
-}
-
-/// Links the first video that a decoder finds; where there is none, the pipeline fails.
-fn link_video(decoder: &gst::Element, to: &gst::Element) {
-    let Some(sink) = to.static_pad("sink") else { return };
-    let linked = sink.clone();
-    decoder.connect_pad_added(move |decoder, pad| {
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let is_video = caps.structure(0).is_some_and(|structure| structure.name().starts_with("video/"));
-        if is_video && !sink.is_linked() && pad.link(&sink).is_err() {
-            gst::element_error!(decoder, gst::StreamError::Format, ["its video ({caps}) can't be used"]);
-        }
-    });
-    decoder.connect_no_more_pads(move |decoder| {
-        if !linked.is_linked() {
-            gst::element_error!(
-                decoder,
-                gst::StreamError::WrongType,
-                ["there is no video in it that can be decoded"]
-            );
-        }
-    });
 }
 
 /// The branch that makes pictures. It gets only the frames that someone wants to see.

@@ -9,6 +9,7 @@ use gst::prelude::*;
 use gstsmile::smilefilter::{Event, Results};
 use tracing::{info, warn};
 
+use super::decode::reasons;
 use super::minutes::Adder;
 use super::pipeline::Pipeline;
 use super::state::{Action, AtEnd, Input, Limits, Machine, State};
@@ -349,22 +350,11 @@ impl Run {
 
 /// An error in one line, without passwords.
 fn explain(error: &gst::message::Error, missing: &[String], source: &str) -> String {
-    // The first lines of it name a place in the source; the last has the system's words.
-    let debug = error.debug();
-    let reason = debug.as_deref().and_then(|debug| debug.lines().skip(1).last());
     let mut text = error.error().to_string();
     // Sources say no more where nobody answers, or the connection ends in the middle.
     if text.starts_with("Internal data stream error") {
         text = "its video can't be reached or has broken off".into();
     }
-    if let Some(reason) = reason {
-        text += &format!(" ({reason})");
-    }
-    if !missing.is_empty() {
-        text += &format!(
-            " It needs: {} (Debian: gstreamer1.0-libav or gstreamer1.0-plugins-bad)",
-            missing.join(", ")
-        );
-    }
+    text += &reasons(error, missing);
     mask_in(&text, source)
 }
