@@ -14,7 +14,7 @@ offline() {
     mkdir -p target/demo
     gst-launch-1.0 -q multifilesrc location=tests/data/astronaut.jpg loop=true num-buffers=75 caps=image/jpeg,framerate=25/1 ! jpegdec ! videoconvert ! videoscale ! video/x-raw,width=640,height=480,pixel-aspect-ratio=1/1 ! smilefilter ! videoconvert ! jpegenc ! matroskamux ! filesink location=target/demo/labelled.mkv
     printf 'The labelled video and pictures:\n%s\n' "$PWD/target/demo/labelled.mkv"
-    pipelines/files.sh tests/data "$PWD/target/demo"
+    pipelines/files.sh --overwrite tests/data "$PWD/target/demo"
 }
 
 require_rust

@@ -24,7 +24,7 @@ use gst::prelude::*;
 const HELP: &str = "\
 Labels who smiles.
 
-  smile-label [--frames N] INPUT OUTPUT [NAME=VALUE ...]
+  smile-label [--frames N] [--overwrite] INPUT OUTPUT [NAME=VALUE ...]
 
 INPUT
   camera         the webcam, or what SMILE_CAMERA names in the words of gst-launch-1.0
@@ -39,10 +39,13 @@ OUTPUT
   http(s)://...  to a WebRTC server by WHIP
   FOLDER         where INPUT is a folder: a PNG for each picture
 
-NAME=VALUE are properties of smilefilter. --frames ends after so many frames.
+NAME=VALUE are properties of smilefilter. --frames ends after so many frames. A file that is there stays and nothing is
+done, unless --overwrite comes first.
 Ctrl-C ends what is live, and its file is whole. A file gets its name when it is finished. Of a recording that fails, what
-was written before stays under a name that is told; of other files nothing does. Only what was made from a file or folder
-before is overwritten, never a recording.";
+was written before stays under a name that is told; of other files nothing does.";
+
+/// What else can be done about a file that is there.
+const HINT: &str = ", or say --overwrite first";
 
 fn main() -> ExitCode {
     common::main(HELP, run)
@@ -51,7 +54,12 @@ fn main() -> ExitCode {
 fn run(arguments: Vec<OsString>) -> Result<(), Error> {
     let mut arguments = arguments.into_iter().peekable();
     let mut frames = None;
+    let mut overwrite = false;
     while let Some(option) = arguments.next_if(|argument| argument.to_string_lossy().starts_with("--")) {
+        if option == "--overwrite" {
+            overwrite = true;
+            continue;
+        }
         if option != "--frames" {
             return Err(Usage(format!("there is no option {}", shown(&option))).into());
         }
@@ -66,15 +74,15 @@ fn run(arguments: Vec<OsString>) -> Result<(), Error> {
     // Once, before there is anything to be undone.
     smilefilter(&properties)?;
     if Path::new(&input).is_dir() {
-        return folder(Path::new(&input), Path::new(&output), &properties);
+        return folder(Path::new(&input), Path::new(&output), overwrite, &properties);
     }
     let input = Input::new(&input)?;
-    let target = Target::new(&output, &input)?;
+    let target = Target::new(&output, overwrite, &input)?;
     label(&input, target, &properties, frames)
 }
 
 /// Labels each picture in a folder. Those that can't be are named, and counted in the end.
-fn folder(input: &Path, output: &Path, properties: &[OsString]) -> Result<(), Error> {
+fn folder(input: &Path, output: &Path, overwrite: bool, properties: &[OsString]) -> Result<(), Error> {
     let name = shown(input);
     let pictures = pictures(input)?;
     if pictures.is_empty() {
@@ -87,7 +95,7 @@ fn folder(input: &Path, output: &Path, properties: &[OsString]) -> Result<(), Er
     let mut failed = 0;
     for picture in &pictures {
         let labelled = png_of(picture, output);
-        let result = Output::new(&labelled, true, pictures.iter().map(PathBuf::as_path))
+        let result = Output::new(&labelled, (overwrite, HINT), pictures.iter().map(PathBuf::as_path))
             .and_then(|file| Ok((file, Input::new(path_argument(picture).as_os_str())?)))
             .and_then(|(file, input)| {
                 label(&input, Target::File(file, Format::Picture("pngenc")), properties, None)
@@ -145,7 +153,7 @@ enum Target {
 }
 
 impl Target {
-    fn new(argument: &OsStr, input: &Input) -> Result<Self, Error> {
+    fn new(argument: &OsStr, overwrite: bool, input: &Input) -> Result<Self, Error> {
         match argument.to_str() {
             Some("window") => return Ok(Self::Window),
             Some("none") => return Ok(Self::None),
@@ -159,7 +167,7 @@ impl Target {
             _ => {}
         }
         let path = Path::new(argument);
-        let output = Output::new(path, !input.is_live(), input.as_file())?;
+        let output = Output::new(path, (overwrite, HINT), input.as_file())?;
         if output.is_file() {
             return Ok(Self::File(output, Format::of(path)?));
         }

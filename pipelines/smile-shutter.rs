@@ -160,7 +160,7 @@ impl Pictures {
         let [before, after] = <[String; 2]>::try_from(texts).map_err(|_| wrong())?;
         let pictures = Self { before, after, digits, next: 0 };
         // Better now than at the first smile.
-        Output::new(Path::new(&pictures.name(pictures.free())), false, [])?;
+        Output::new(Path::new(&pictures.name(pictures.free())), (false, ""), [])?;
         Ok(pictures)
     }
 
@@ -178,7 +178,7 @@ impl Pictures {
     fn keep(&mut self, picture: &[u8]) -> Result<(), Error> {
         let number = self.free();
         self.next = number.saturating_add(1);
-        let file = Output::new(Path::new(&self.name(number)), false, [])?;
+        let file = Output::new(Path::new(&self.name(number)), (false, ""), [])?;
         std::fs::write(file.path(), picture)?;
         file.commit()?;
         Ok(())

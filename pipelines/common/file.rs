@@ -17,10 +17,11 @@ pub struct Output {
 }
 
 impl Output {
-    /// Checks that a file can be written and is none of the inputs, by device and inode where there are such.
+    /// Checks that a file can be written and is none of the inputs, by device and inode where there are such. `hint`
+    /// is what else helps where a file is there that may not be replaced.
     pub fn new<'a>(
         path: &Path,
-        may_replace: bool,
+        (may_replace, hint): (bool, &str),
         inputs: impl IntoIterator<Item = &'a Path>,
     ) -> Result<Self, Error> {
         let name = shown(path);
@@ -42,7 +43,8 @@ impl Output {
                 }
                 if !may_replace {
                     return Err(format!(
-                        "{name} is there already and isn't overwritten; name another file, or remove it"
+                        "{name} is there already and isn't overwritten; name another file, or remove it{}",
+                        hint
                     )
                     .into());
                 }

@@ -28,9 +28,9 @@ pub use error::{Error, Result};
 #[cfg(feature = "train")]
 pub(crate) use file::check_plain;
 pub use network::{BatchStatistics, Network, initial_tensors};
-#[cfg(feature = "train")]
-pub(crate) use output::is_stream;
 pub use output::write_atomically;
+#[cfg(feature = "train")]
+pub(crate) use output::{destination, is_stream};
 pub use weights::{Describe, FaceMetadata, FaceWeights, Metadata, Region, SmileWeights, Weights};
 #[cfg(feature = "train")]
 pub(crate) use weights::{from_safetensors, to_safetensors};

@@ -24,7 +24,19 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Whether what is written there goes on at once, into a pipe, a device or what standard output leads to.
 #[cfg(feature = "train")]
 pub(crate) fn is_stream(path: &Path) -> bool {
-    matches!(place(path), Ok(Place::Stream))
+    matches!(destination(path), Ok(None))
+}
+
+/// The plain file that a path and its links lead to, which need not be there; `None` for a pipe, a device and the like.
+///
+/// # Errors
+/// Where it is a folder, or its links lead nowhere.
+#[cfg(feature = "train")]
+pub(crate) fn destination(path: &Path) -> io::Result<Option<PathBuf>> {
+    match place(path)? {
+        Place::File(path) => Ok(Some(path)),
+        Place::Stream => Ok(None),
+    }
 }
 
 /// Where the bytes for a path go.

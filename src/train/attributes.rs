@@ -13,6 +13,7 @@ use super::table::{self, Table, by_name};
 /// Properties that a picture has or hasn't.
 #[derive(Default)]
 pub struct Attributes {
+    paths: Vec<PathBuf>,
     tables: Vec<Attribute>,
 }
 
@@ -40,9 +41,17 @@ impl Attributes {
     /// # Errors
     /// Where one can't be read or has no column `file`.
     pub fn read(paths: &[PathBuf]) -> Result<Self> {
-        let mut all = Self::default();
+        let mut all = Self { paths: paths.into(), tables: Vec::new() };
         paths.iter().try_for_each(|path| all.add(path))?;
         Ok(all)
+    }
+
+    /// # Errors
+    /// Where there are tables of which no property is known of any of these pictures.
+    pub fn require<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        let is_named =
+            |name: &str| self.tables.iter().any(|attribute| by_name(&attribute.files, name).is_some());
+        table::require_names("--attributes", &self.paths, names, is_named)
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {

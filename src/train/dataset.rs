@@ -137,6 +137,18 @@ impl Catalog {
         files
     }
 
+    /// The folders of which every picture belongs to it, those in folders within them, too.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let root = self.source.root();
+        let first = |picture: &Labelled| match picture.name.split_once('/') {
+            Some((folder, _)) if self.layout != Layout::Unlabelled => root.join(folder),
+            _ => root.clone(),
+        };
+        let mut folders: Vec<PathBuf> = self.pictures.iter().map(first).collect();
+        folders.dedup();
+        folders
+    }
+
     /// GENKI-4K's angles of each head, in radians: yaw, pitch, roll. Empty for other data.
     pub fn poses(&self) -> HashMap<String, [f32; 3]> {
         poses(&self.source)

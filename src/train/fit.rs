@@ -283,7 +283,8 @@ impl<T: Task> Trainer<T> {
         let Checkpoint { path, state: saved, mut tensors } = checkpoint;
         let state = |name: &String, _: &mut Tensor| STATES.iter().any(|state| name.starts_with(state));
         let states: HashMap<String, Tensor> = tensors.extract_if(state).collect();
-        let mut trainer = Self::from_tensors(saved.recipe, task, tensors, device)?;
+        let mut trainer = Self::from_tensors(saved.recipe, task, tensors, device)
+            .map_err(|error| foreign(&path, &error.to_string()))?;
         let mut restored = trainer.adam.restore(saved.steps, &states);
         if let Some(average) = &mut trainer.average {
             restored = restored.and_then(|()| average.restore(saved.steps, &states));

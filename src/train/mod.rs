@@ -47,7 +47,7 @@ pub use face::{
 pub use fingerprint::Fingerprint;
 pub use fit::{Checkpoint, EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer};
 pub use layout::Layout;
-pub use locate::{Located, Pictures, table as faces_table};
+pub use locate::{Located, Pictures};
 pub use metrics::{
     CLASSES, Confusion, area_under_curve, best_temperature, best_threshold, calibration_error, wilson,
 };

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
-use crate::model::{is_stream, write_atomically};
+use super::layout::is_picture;
+use crate::model::{destination, is_stream, write_atomically};
 
 /// Makes sure that a file can be written there, without leaving anything behind: better now than
 /// after an hour of training.
@@ -19,15 +20,21 @@ pub fn check_file(path: &Path) -> Result<()> {
     }
     check_name(path)?;
     // To open a pipe would wait for its reader.
-    if is_stream(path) {
-        return Ok(());
+    let Some(real) = destination(path).map_err(failed)? else { return Ok(()) };
+    check_unprotected(&real).map_err(failed)?;
+    check_name(&real)?;
+    probe(folder_of(&real)).map_err(failed)
+}
+
+/// A file that is protected from changes must not be replaced by another, which its folder would allow.
+fn check_unprotected(path: &Path) -> io::Result<()> {
+    let Ok(there) = fs::metadata(path) else { return Ok(()) };
+    // Root may open any file; the mode says what its owner wants.
+    if there.permissions().readonly() {
+        let reason = "it is protected from writing; allow that (chmod u+w), or give another name";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
-    // A file that is protected from changes must not be replaced by another.
-    if path.exists() {
-        drop(OpenOptions::new().write(true).open(path).map_err(failed)?);
-    }
-    let real = path.canonicalize();
-    probe(folder_of(real.as_deref().unwrap_or(path))).map_err(failed)
+    OpenOptions::new().write(true).open(path).map(drop)
 }
 
 /// The same for weights, beside which others are written while they are learnt.
@@ -60,10 +67,16 @@ fn check_name(path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Write`] where neither it nor what would hold it can be written to.
 pub fn check_folder(path: &Path) -> Result<()> {
+    let failed = |reason| Error::Write { path: path.into(), source: io::Error::other(reason) };
     if path.exists() && !path.is_dir() {
-        let source = io::Error::other("it is a file; give the name of a folder");
-        return Err(Error::Write { path: path.into(), source });
+        return Err(failed("it is a file; give the name of a folder"));
     }
+    if path.is_symlink() && !path.exists() {
+        return Err(failed(
+            "it is a link that leads nowhere; make the folder that it leads to, or give another name",
+        ));
+    }
+    check_name(path)?;
     let there = path.ancestors().find(|folder| folder.exists());
     let there = there.unwrap_or(Path::new("."));
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
@@ -139,13 +152,14 @@ impl Outputs {
     /// Adds a file.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where it is another output, too.
+    /// [`Error::Mismatch`] where it is another output, too; [`Error::Write`] where a file that is there can't be
+    /// replaced.
     pub fn add(&mut self, option: &str, path: &Path) -> Result<()> {
+        let failed = |source| Error::Write { path: path.into(), source };
         // Into a pipe or a device one may write as often as one likes.
-        if is_stream(path) {
-            return Ok(());
-        }
-        let place = placed(path);
+        let Some(real) = destination(path).map_err(failed)? else { return Ok(()) };
+        check_unprotected(&real).map_err(failed)?;
+        let place = placed(&real);
         let same = self.files.iter().find(|other| other.place == place).or_else(|| self.same(path));
         if let Some(other) = same {
             return Err(Error::Mismatch(format!(
@@ -189,6 +203,29 @@ impl Outputs {
         paths.into_iter().try_for_each(|path| self.spare(option, &path))
     }
 
+    /// Makes sure that no picture among them is written into a folder of which all pictures are read: the next run
+    /// would take it for one of these.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`].
+    pub fn keep_out_of(&self, option: &str, folder: &Path) -> Result<()> {
+        let Ok(real) = folder.canonicalize() else { return Ok(()) };
+        let is_inside = |output: &&Output| {
+            let name = output.place.file_name().unwrap_or_default();
+            is_picture(&name.to_string_lossy()) && output.place.starts_with(&real)
+        };
+        match self.files.iter().find(is_inside) {
+            None => Ok(()),
+            Some(output) => Err(Error::Mismatch(format!(
+                "{} would write the picture {} into {}, of which {option} reads all pictures, so that it would be \
+                 one of them from then on; give another folder",
+                output.option,
+                output.path.display(),
+                folder.display()
+            ))),
+        }
+    }
+
     /// The output that is this file.
     fn same(&self, path: &Path) -> Option<&Output> {
         let identity = identity(path)?;
@@ -197,13 +234,13 @@ impl Outputs {
     }
 }
 
-/// The path in its folder's one true form; the file itself need not be there.
+/// The path in its folder's one true form; neither the file nor its last folders need be there.
 fn placed(path: &Path) -> PathBuf {
-    let folder = folder_of(path).canonicalize();
-    match (folder, path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.into(),
-    }
+    let there = path.ancestors().skip(1).find_map(|folder| {
+        let real = if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.canonicalize().ok()?;
+        Some(real.join(path.strip_prefix(folder).ok()?))
+    });
+    there.unwrap_or_else(|| path.into())
 }
 
 /// Holds what is written to one place for one process alone. The system lets go of it when the process ends, however

@@ -16,7 +16,11 @@ pub enum TablePart {
 
 /// Parts by file name.
 #[derive(Default)]
-pub struct PartTables(HashMap<String, TablePart>);
+pub struct PartTables {
+    /// The tables' paths.
+    paths: Vec<PathBuf>,
+    files: HashMap<String, TablePart>,
+}
 
 impl PartTables {
     /// Reads tables with the columns `file` and `part`: train, validation or test.
@@ -41,11 +45,17 @@ impl PartTables {
                 all.insert(row.text(file).to_string(), part);
             }
         }
-        Ok(Self(all))
+        Ok(Self { paths: paths.into(), files: all })
+    }
+
+    /// # Errors
+    /// Where there are tables that name none of these pictures: they are about others.
+    pub fn require<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        table::require_names("--parts", &self.paths, names, |name| self.of(name).is_some())
     }
 
     /// `None` where no table names the file.
     pub fn of(&self, name: &str) -> Option<TablePart> {
-        by_name(&self.0, name).copied()
+        by_name(&self.files, name).copied()
     }
 }

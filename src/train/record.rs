@@ -21,6 +21,10 @@ pub struct Record {
     pub version: String,
     pub preset: Preset,
     pub data: DataFacts,
+    /// A fingerprint of all that was read, which older files don't have: pictures as the network sees them, and their
+    /// labels, votes and parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     pub split: SplitFacts,
     pub seed: u64,
     pub epochs: usize,

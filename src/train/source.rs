@@ -84,6 +84,11 @@ impl Source {
         &self.path
     }
 
+    /// The folder that names begin in, if it is one.
+    pub fn root(&self) -> PathBuf {
+        self.path.join(&self.prefix)
+    }
+
     /// The archive, or the plain file that is read for a name; `None` where there is no such file.
     pub fn file_of(&self, name: &str) -> Option<PathBuf> {
         let name = format!("{}{name}", self.prefix);

@@ -1,7 +1,7 @@
 //! CSV tables with a header, read row by row.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
 use super::input;
@@ -104,6 +104,27 @@ impl Row<'_> {
     pub fn failed(&self, reason: String) -> Error {
         failed(self.path, format!("line {}: {reason}", self.line))
     }
+}
+
+/// # Errors
+/// [`Error::Mismatch`] where there are tables and they name none of these pictures.
+pub fn require_names<'a>(
+    option: &str,
+    tables: &[PathBuf],
+    names: impl IntoIterator<Item = &'a str>,
+    is_named: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let mut names = names.into_iter().peekable();
+    let Some(&first) = names.peek() else { return Ok(()) };
+    if tables.is_empty() || names.any(is_named) {
+        return Ok(());
+    }
+    let tables: Vec<String> = tables.iter().map(|path| path.display().to_string()).collect();
+    Err(Error::Mismatch(format!(
+        "{option}: {} names none of the pictures, the first of which is {first}; the column file holds names as this \
+         one, or their last part",
+        tables.join(", ")
+    )))
 }
 
 /// Tables name files by their path or just by its last part.

@@ -5,6 +5,7 @@
 mod archives;
 mod bounded;
 mod bytes;
+mod careless;
 mod folders;
 mod outputs;
 mod pictures;

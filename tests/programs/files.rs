@@ -167,8 +167,8 @@ fn a_failed_run_leaves_what_was_there() {
     std::fs::write(folder.path().join("words.txt"), "These are words. ".repeat(99)).unwrap();
     std::fs::write(folder.path().join("out.mkv"), "of yesterday").unwrap();
     for output in ["out.mkv", "new.mkv", "new.png"] {
-        let told =
-            failure(program("smile-label", folder.path()).args(["words.txt", output]).output().unwrap());
+        let mut label = program("smile-label", folder.path());
+        let told = failure(label.args(["--overwrite", "words.txt", output]).output().unwrap());
         assert!(told.contains("words.txt") && told.contains("text"), "{told}");
     }
     // Sound alone is no video.
@@ -196,7 +196,8 @@ fn links_are_followed_modes_stay_and_devices_are_written_to() {
     std::fs::write(file("private.mkv"), "of yesterday").unwrap();
     std::fs::set_permissions(file("private.mkv"), PermissionsExt::from_mode(0o640)).unwrap();
     std::os::unix::fs::symlink("private.mkv", file("link.mkv")).unwrap();
-    text(program("smile-label", folder.path()).args(["film.mkv", "link.mkv"]).output().unwrap());
+    let mut label = program("smile-label", folder.path());
+    text(label.args(["--overwrite", "film.mkv", "link.mkv"]).output().unwrap());
     assert!(file("link.mkv").symlink_metadata().unwrap().is_symlink());
     let metadata = file("private.mkv").metadata().unwrap();
     assert!(metadata.len() > 10_000 && metadata.permissions().mode() & 0o777 == 0o640);
@@ -209,6 +210,28 @@ fn links_are_followed_modes_stay_and_devices_are_written_to() {
     assert!(piped.status.success() && piped.stdout.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]));
     text(program("smile-label", folder.path()).args(["film.mkv", "/dev/null"]).output().unwrap());
     assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
+}
+
+#[test]
+fn a_file_that_is_there_stays_unless_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    film(folder.path());
+    std::fs::create_dir(folder.path().join("pictures")).unwrap();
+    std::fs::create_dir(folder.path().join("labelled")).unwrap();
+    std::fs::copy(ASTRONAUT, folder.path().join("pictures/a.jpg")).unwrap();
+    for (input, output, file) in
+        [("film.mkv", "recording.mkv", "recording.mkv"), ("pictures", "labelled", "labelled/a.jpg.png")]
+    {
+        let file = folder.path().join(file);
+        std::fs::write(&file, "nobody can record it again").unwrap();
+        let told = failure(program("smile-label", folder.path()).args([input, output]).output().unwrap());
+        assert!(told.contains("is there already") && told.contains("--overwrite"), "{told}");
+        assert_eq!(std::fs::read(&file).unwrap(), b"nobody can record it again");
+        let mut label = program("smile-label", folder.path());
+        text(label.args(["--overwrite", input, output]).output().unwrap());
+        assert!(file.metadata().unwrap().len() > 10_000);
+    }
+    assert_eq!(names(folder.path()), ["film.mkv", "labelled", "pictures", "recording.mkv"]);
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn videos_are_turned_as_their_track_says() {
     for exif in [1, 3, 6, 8] {
         let film = film(folder.path(), exif, 10);
         let film = film.file_name().unwrap().to_str().unwrap();
-        label(&[film, "frame.png", "display=0"]);
+        label(&["--overwrite", film, "frame.png", "display=0"]);
         let frame = image::open(folder.path().join("frame.png")).unwrap().into_rgb8();
         assert!(difference(&frame) < 8.0, "{exif}: {}", difference(&frame));
         // What is written is upright itself, and isn't turned again.

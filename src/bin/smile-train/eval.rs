@@ -61,6 +61,9 @@ pub fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     };
     let all = arguments.data.iter().map(|path| reader.measure(path, &mut classifier));
     let all: Vec<Collection> = all.collect::<Result<_>>()?;
+    let names = || all.iter().flat_map(|collection| &collection.names).map(String::as_str);
+    reader.parts.require(names())?;
+    reader.attributes.require(names())?;
     let first = &all[0];
     match several {
         false => print(&train::report::confusion_text(&first.title, &first.evaluation.confusion)),
@@ -110,6 +113,8 @@ pub struct Collection {
     /// The data set and its part.
     pub title: String,
     facts: DataFacts,
+    /// All of its pictures, those of other parts, too.
+    names: Vec<String>,
     /// Names, and whether their labels say that they smile.
     pictures: Vec<(String, bool)>,
     probabilities: Vec<f32>,
@@ -125,7 +130,7 @@ impl Collection {
         evaluation: Evaluation,
     ) -> Self {
         let pictures = samples.iter().map(|sample| (sample.name.clone(), sample.smiling)).collect();
-        Self { title, facts, pictures, probabilities, evaluation, slices: Vec::new() }
+        Self { title, facts, names: Vec::new(), pictures, probabilities, evaluation, slices: Vec::new() }
     }
 
     pub fn results(&self) -> Value {
@@ -157,6 +162,7 @@ impl Reader<'_> {
         let facts = DataFacts::of(&dataset);
         let split = self.arguments.split;
         let title = part_of(split, &dataset);
+        let names = dataset.samples.iter().map(|sample| sample.name.clone()).collect();
         let samples = self.select(dataset)?;
         let all: Vec<&Sample> = samples.iter().collect();
         let probabilities = train::predict(classifier, &all)?;
@@ -164,7 +170,7 @@ impl Reader<'_> {
         let poses: Vec<_> = all.iter().map(|sample| poses.get(&sample.name).copied()).collect();
         let evaluation = Evaluation::new(&all, &probabilities, threshold, &poses);
         let slices = self.attributes.slices(&all, &probabilities, threshold);
-        Ok(Collection { slices, ..Collection::new((title, facts), (&all, probabilities), evaluation) })
+        Ok(Collection { names, slices, ..Collection::new((title, facts), (&all, probabilities), evaluation) })
     }
 
     /// The samples of a part: as tables say, or as the weights' record splits the data set if they learnt from it.

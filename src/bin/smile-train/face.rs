@@ -112,13 +112,12 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         record.interrupted_after = Some(trainer.history().len());
         metadata.training = record.to_metadata();
     }
-    FaceWeights { metadata, tensors: trainer.tensors()? }.write(&arguments.out)?;
+    let stays = outcome == Outcome::Interrupted && Files::stays(&arguments.out);
+    if !stays {
+        FaceWeights { metadata, tensors: trainer.tensors()? }.write(&arguments.out)?;
+    }
     if outcome == Outcome::Interrupted {
-        say!(
-            "interrupted after {} of {} epochs; the same command with --resume goes on",
-            trainer.history().len(),
-            trainer.recipe().epochs
-        );
+        files.say_interrupted([trainer.history().len(), trainer.recipe().epochs], &arguments.out, stays);
         return Ok(ExitCode::from(INTERRUPTED));
     }
     files.remove_checkpoint();

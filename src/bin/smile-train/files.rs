@@ -6,7 +6,7 @@ use candle_core::Device;
 use serde::Serialize;
 use serde_json::Value;
 
-use gstsmile::model::Describe;
+use gstsmile::model::{Describe, FaceWeights, SmileWeights};
 use gstsmile::train::{self, Checkpoint, Error, Recipe, Result, Task, Trainer};
 
 use crate::terminal::say;
@@ -50,6 +50,28 @@ impl Files {
 
     pub fn new(out: &Path) -> Self {
         Self { checkpoint: train::beside(out, ".checkpoint") }
+    }
+
+    /// Whether `out` is to stay as it is when training is interrupted: what is half learnt is in the checkpoint, too,
+    /// and must not replace finished weights, or what else is there. Weights of an earlier interruption are replaced.
+    pub fn stays(out: &Path) -> bool {
+        let training = SmileWeights::read(out)
+            .map(|weights| weights.metadata.training)
+            .or_else(|_| FaceWeights::read(out).map(|weights| weights.metadata.training));
+        let is_interrupted = training.is_ok_and(|training| training.contains_key("interrupted_after"));
+        train::is_plain(out) && out.exists() && !is_interrupted
+    }
+
+    /// Says that training was interrupted, and where what was learnt is.
+    pub fn say_interrupted(&self, [done, epochs]: [usize; 2], out: &Path, stays: bool) {
+        let place = match stays {
+            false => out.display().to_string(),
+            true => format!("{} ({} stays as it was)", self.checkpoint.display(), out.display()),
+        };
+        say!(
+            "interrupted after {done} of {epochs} epochs; what was learnt is in {place}; \
+             the same command with --resume goes on"
+        );
     }
 
     /// # Errors
@@ -143,6 +165,11 @@ pub fn check_finished<M: Describe>(out: &Path, found: &M, wanted: &M) -> Result<
     let [found, wanted] = [flat(facts(found)), flat(facts(wanted))];
     match found.keys().chain(wanted.keys()).find(|name| found.get(*name) != wanted.get(*name)) {
         None => Ok(()),
+        Some(name) if name == "content" => Err(Error::Mismatch(format!(
+            "--resume: {} was trained on other pictures, labels or parts, or with faces cut otherwise; give what it \
+             was trained on, or another --out",
+            out.display()
+        ))),
         Some(name) => Err(Error::Mismatch(format!(
             "--resume: {} was trained with another {name} ({}, not {}); give what it was trained with, or another --out",
             out.display(),

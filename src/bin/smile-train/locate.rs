@@ -24,7 +24,7 @@ pub fn run(arguments: &LocateArguments) -> Result<ExitCode> {
         weights.metadata.threshold = threshold;
     }
     let pictures = Pictures::list(&arguments.data)?;
-    outputs.spare_all("--data", pictures.files())?;
+    outputs::spare_listed(&outputs, "--data", &pictures)?;
     let bar = ProgressBar::new(pictures.len() as u64)
         .with_style(terminal::style("{bar:40} {pos}/{len} pictures, {eta} left"));
     let results = pictures.locate(&weights, arguments.min_face_size, || bar.inc(1));
@@ -33,7 +33,7 @@ pub fn run(arguments: &LocateArguments) -> Result<ExitCode> {
     for skipped in &skipped {
         say!("skipped {}: {}", skipped.name, skipped.reason);
     }
-    train::write(&arguments.csv, &train::faces_table(&located))?;
+    train::write(&arguments.csv, &pictures.table(&located))?;
     let faces: usize = located.iter().map(|located| located.faces.len()).sum();
     let without = located.iter().filter(|located| located.faces.is_empty()).count();
     let summary = format!("{faces} faces in {} pictures, {without} without one", located.len());

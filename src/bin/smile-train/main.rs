@@ -57,10 +57,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    result.unwrap_or_else(|error| {
-        say!("smile-train: {error}");
-        ExitCode::from(if error.is_bad_input() { 2 } else { 1 })
-    })
+    match result {
+        Ok(_) if !terminal::is_printed() => ExitCode::FAILURE,
+        Ok(code) => code,
+        Err(error) => {
+            say!("smile-train: {error}");
+            ExitCode::from(if error.is_bad_input() { 2 } else { 1 })
+        }
+    }
 }
 
 /// Sets the number of threads; to be called once, before anything runs on them.

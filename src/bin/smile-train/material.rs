@@ -158,7 +158,10 @@ impl Reader<'_> {
             count_votes(votes, &mut dataset);
             Ok(Collection::new(dataset, (split, &tables), share, region))
         };
-        self.arguments.extra.iter().zip(regions).zip(shares).map(collection).collect()
+        let all = self.arguments.extra.iter().zip(regions).zip(shares).map(collection);
+        let all: Vec<Collection> = all.collect::<Result<_>>()?;
+        tables.require(all.iter().flat_map(Collection::all).map(|sample| sample.name.as_str()))?;
+        Ok(all)
     }
 }
 

@@ -131,7 +131,8 @@ pub fn for_fold(path: &Path, fold: usize) -> PathBuf {
 /// # Errors
 /// Where one would be.
 pub fn spare_data(outputs: &Outputs, option: &str, catalog: &Catalog) -> Result<()> {
-    outputs.spare_all(option, catalog.files())
+    outputs.spare_all(option, catalog.files())?;
+    catalog.folders().iter().try_for_each(|folder| outputs.keep_out_of(option, folder))
 }
 
 /// Makes sure that no picture in a folder or archive is overwritten.
@@ -140,8 +141,17 @@ pub fn spare_data(outputs: &Outputs, option: &str, catalog: &Catalog) -> Result<
 /// Where one would be.
 pub fn spare_pictures(outputs: &Outputs, option: &str, path: &Path) -> Result<()> {
     match Pictures::list(&[path]) {
-        Ok(pictures) => outputs.spare_all(option, pictures.files()),
+        Ok(pictures) => spare_listed(outputs, option, &pictures),
         // Whoever reads them says so, if they are needed.
         Err(_) => Ok(()),
     }
+}
+
+/// The same where they are listed already.
+///
+/// # Errors
+/// Where one would be overwritten, or a picture would come to lie among them.
+pub fn spare_listed(outputs: &Outputs, option: &str, pictures: &Pictures) -> Result<()> {
+    outputs.spare_all(option, pictures.files())?;
+    pictures.folders().try_for_each(|folder| outputs.keep_out_of(option, folder))
 }

@@ -1,7 +1,7 @@
 //! What a person sees while the program works; all of it goes to standard error.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,10 +25,26 @@ pub fn say_line(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", escaped(line));
 }
 
-/// Prints results. A reader that has seen enough and went away is no failure.
+/// Whether results couldn't be printed.
+static IS_UNPRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints results. A reader that has seen enough and went away is no failure; any other shows in [`is_printed`], once
+/// the rest of the work is done.
 pub fn print(text: &str) {
     let lines: Vec<Cow<str>> = text.split('\n').map(escaped).collect();
-    let _ = std::io::stdout().lock().write_all(lines.join("\n").as_bytes());
+    let mut out = std::io::stdout().lock();
+    let printed = out.write_all(lines.join("\n").as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = printed
+        && error.kind() != ErrorKind::BrokenPipe
+        && !IS_UNPRINTED.swap(true, Ordering::Relaxed)
+    {
+        say!("smile-train: standard output can't be written to: {error}");
+    }
+}
+
+/// Whether all results were printed that anybody wanted to read.
+pub fn is_printed() -> bool {
+    !IS_UNPRINTED.load(Ordering::Relaxed)
 }
 
 /// A line with what a terminal would obey made visible: names of files and what is in files may come from anybody.

@@ -234,12 +234,15 @@ impl<'a> Session<'a> {
             return Ok(Some(Learnt { session: self, weights, probabilities }));
         }
         let outcome = self.train(&mut Watch::new(stop.clone()))?;
-        let (weights, probabilities) = self.finish(outcome, out)?;
-        if outcome == Outcome::Interrupted {
-            self.say_interrupted(out);
-            return Ok(None);
+        let stays = outcome == Outcome::Interrupted && Files::stays(out);
+        if !stays {
+            let (weights, probabilities) = self.finish(outcome, out)?;
+            if outcome == Outcome::Finished {
+                return Ok(Some(Learnt { session: self, weights, probabilities }));
+            }
         }
-        Ok(Some(Learnt { session: self, weights, probabilities }))
+        self.files.say_interrupted([self.trainer.history().len(), self.record.epochs], out, stays);
+        Ok(None)
     }
 
     /// Whether the temperature isn't known before training.
@@ -337,15 +340,6 @@ impl<'a> Session<'a> {
             parts.iter().zip(&answers).map(|(samples, answers)| (&samples[..], &answers[..])).collect();
         Ok(train::best_temperature(&pairs))
     }
-
-    fn say_interrupted(&self, out: &Path) {
-        say!(
-            "interrupted after {} of {} epochs; what was learnt is in {}; the same command with --resume goes on",
-            self.trainer.history().len(),
-            self.record.epochs,
-            out.display()
-        );
-    }
 }
 
 /// Samples that there is something to see of.
@@ -366,6 +360,7 @@ fn record(
         version: env!("CARGO_PKG_VERSION").into(),
         preset: arguments.preset,
         data: DataFacts::of(&material.dataset),
+        content: Some(material.content.clone()),
         split: SplitFacts::new(split, &material.dataset.labels(), parts),
         seed: recipe.seed,
         epochs: recipe.epochs,

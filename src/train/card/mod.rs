@@ -87,6 +87,14 @@ impl Card {
     /// # Errors
     /// Where a result or the marker is missing.
     pub fn take_runs(&mut self, marker: &str, runs: &[(String, PathBuf)]) -> Result<()> {
+        // A marker within a marker would spoil the card for the next run, and these end a cell of its table.
+        if let Some((name, _)) =
+            runs.iter().find(|(name, _)| name.contains("<!--") || name.contains(['|', '\n', '\r']))
+        {
+            return Err(Error::Mismatch(format!(
+                "--run {name:?}: a name in the card can't have <!--, | or line breaks; give it another"
+            )));
+        }
         let read = |(name, path): &(String, PathBuf)| {
             let file = if path.is_dir() { path.join("results.json") } else { path.clone() };
             Ok((name.clone(), read_json(&file)?))
@@ -122,6 +130,9 @@ impl Card {
             }
         }
         text += &self.text[end..];
+        // All or nothing: a card whose pictures can't be written would tell of others.
+        output::check_file(&self.path)?;
+        self.pictures.iter().try_for_each(|(_, to)| output::check_file(to))?;
         for (from, to) in &self.pictures {
             output::write(to, &read(from)?)?;
         }

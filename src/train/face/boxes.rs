@@ -124,9 +124,42 @@ impl Boxes {
     pub fn part(&self, name: &str) -> Option<TablePart> {
         self.parts.of(name)
     }
+
+    /// # Errors
+    /// Where there are tables of parts that name none of these pictures.
+    pub fn require_parts<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        self.parts.require(names)
+    }
 }
 
 impl Known {
+    /// What can't be of a picture of this size, if anything: then its table is of other pictures, or of the same in
+    /// another size. A face may reach out of its picture, and a landmark out of its box, but not by that much.
+    pub(super) fn misfit(&self, (width, height): (u32, u32)) -> Option<String> {
+        let size = [width as f32, height as f32];
+        let is_outside = |rect: &&Rect| {
+            let [right, bottom] = [rect.x + rect.width, rect.y + rect.height];
+            right <= 0.0 || bottom <= 0.0 || rect.x >= size[0] || rect.y >= size[1]
+        };
+        let is_far = |face: &&Face| {
+            let Rect { x, y, width, height } = face.rect;
+            let is_far = |[left, top]: [f32; 2]| {
+                !(x - width..=x + 2.0 * width).contains(&left)
+                    || !(y - height..=y + 2.0 * height).contains(&top)
+            };
+            face.landmarks.is_some_and(|points| points.into_iter().any(is_far))
+        };
+        let rects = self.faces.iter().map(|face| &face.rect).chain(&self.unclear);
+        if let Some(Rect { x, y, .. }) = rects.clone().find(is_outside) {
+            return Some(format!("a table has a box at {x}, {y}, outside of its {width} × {height} pixels"));
+        }
+        let face = self.faces.iter().find(is_far)?;
+        Some(format!(
+            "a table has landmarks far from the box at {}, {} that is theirs",
+            face.rect.x, face.rect.y
+        ))
+    }
+
     /// A face; where an earlier table has it, that one's box stays. Of what was unclear there, it is sure now.
     fn add(&mut self, face: Face) {
         self.unclear.retain(|unclear| unclear.overlap(face.rect) < SAME);

@@ -91,6 +91,8 @@ pub struct FaceData {
     pub skipped: Vec<Skipped>,
     /// Pictures left out because no table says where all their faces are.
     pub unclear: usize,
+    /// The names of all pictures, those that were left out, too.
+    listed: Vec<String>,
 }
 
 impl FaceData {
@@ -129,6 +131,7 @@ impl FaceData {
         if let Some(path) = no_face {
             all.take(path, &decoded, |_| Some((Known::default(), None)))?;
         }
+        boxes.require_parts(std::mem::take(&mut all.listed).iter().map(String::as_str))?;
         Ok(all)
     }
 
@@ -144,11 +147,17 @@ impl FaceData {
         let wanted: Vec<_> =
             names.iter().filter_map(|name| known(name).map(|known| (name.clone(), known))).collect();
         self.unclear += names.len() - wanted.len();
+        self.listed.extend(names);
         let (done, count) = (AtomicUsize::new(0), wanted.len());
         let results: Vec<_> = wanted
             .into_par_iter()
-            .map(|(name, (Known { faces, unclear }, part))| {
-                let picture = dataset::read(&source, &name);
+            .map(|(name, (known, part))| {
+                let picture =
+                    dataset::read(&source, &name).and_then(|image| match known.misfit(image.dimensions()) {
+                        Some(reason) => Err(reason),
+                        None => Ok(image),
+                    });
+                let Known { faces, unclear } = known;
                 decoded(done.fetch_add(1, Ordering::Relaxed) + 1, count);
                 match picture {
                     Ok(image) => {
