@@ -151,6 +151,51 @@ fn behind_a_crop_the_visible_picture_alone_is_looked_at_whatever_the_sink_can() 
     }
 }
 
+/// The same of a whole pipeline: `aspectratiocrop` is a bin, which no harness takes.
+fn cropped_in_a_pipeline(crop: &str, understands_crops: bool) -> Vec<Results> {
+    common::init();
+    let pipeline = gst::parse::launch(&format!(
+        "filesrc location={}/tests/data/astronaut.jpg ! jpegdec ! imagefreeze num-buffers=3 ! videoconvert \
+         ! video/x-raw,format=I420,framerate=30/1 ! {crop} \
+         ! smilefilter device=cpu region=faces updates=every-frame detection-interval=1 ! fakesink name=sink",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    let pipeline = pipeline.unwrap().downcast::<gst::Pipeline>().unwrap();
+    if understands_crops {
+        understand_crops(&pipeline.by_name("sink").unwrap().static_pad("sink").unwrap());
+    }
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let mut told = Vec::new();
+    for message in pipeline.bus().unwrap().iter_timed(gst::ClockTime::from_seconds(60)) {
+        match message.view() {
+            gst::MessageView::Eos(_) => break,
+            gst::MessageView::Error(error) => panic!("{crop}: {error:?}"),
+            gst::MessageView::Element(_) => told.extend(Results::try_from(message.structure().unwrap()).ok()),
+            _ => {}
+        }
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(told.len() >= 3, "{crop}");
+    for results in &mut told {
+        results.inference_time = gst::ClockTime::ZERO;
+        (results.utc, results.source) = (None, String::new());
+    }
+    told
+}
+
+#[test]
+fn behind_a_crop_to_an_aspect_ratio_the_visible_picture_alone_is_looked_at() {
+    for (ratio, size, visible) in
+        [("1/1", (256, 256), true), ("2/3", (172, 256), true), ("8/1", (256, 32), false)]
+    {
+        let crop = format!("aspectratiocrop aspect-ratio={ratio}");
+        let whole = cropped_in_a_pipeline(&crop, false);
+        assert_eq!((whole[0].width, whole[0].height), size, "{crop}");
+        assert!(whole.iter().all(|results| results.faces.is_empty() != visible), "{crop}");
+        assert_eq!(cropped_in_a_pipeline(&crop, true), whole, "{crop}");
+    }
+}
+
 #[test]
 fn a_buffer_of_which_a_part_is_to_be_shown_passes_without_an_answer() {
     let info = info(I420, 64, 48);

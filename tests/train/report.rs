@@ -32,6 +32,7 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
     let split = Split { seed: 1, test_fraction: 0.2, validation_fraction: 0.0, fold: None };
     let labels = dataset.labels();
     Record {
+        content: None,
         command: "smile-train --data faces --out smile.safetensors".into(),
         version: "1.2.3".into(),
         preset: Preset::PaperDeep,
