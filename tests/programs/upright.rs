@@ -115,13 +115,15 @@ fn film(folder: &Path, exif: u8, frames: u32) -> PathBuf {
 #[test]
 fn videos_are_turned_as_their_track_says() {
     let folder = tempfile::tempdir().unwrap();
-    let label =
-        |arguments: &[&str]| text(program("smile-label", folder.path()).args(arguments).output().unwrap());
+    let label = |arguments: &[&str]| {
+        let mut label = program("smile-label", folder.path());
+        text(label.arg("--overwrite").args(arguments).output().unwrap())
+    };
     let mut walls = Vec::new();
     for exif in [1, 3, 6, 8] {
         let film = film(folder.path(), exif, 10);
         let film = film.file_name().unwrap().to_str().unwrap();
-        label(&["--overwrite", film, "frame.png", "display=0"]);
+        label(&[film, "frame.png", "display=0"]);
         let frame = image::open(folder.path().join("frame.png")).unwrap().into_rgb8();
         assert!(difference(&frame) < 8.0, "{exif}: {}", difference(&frame));
         // What is written is upright itself, and isn't turned again.
