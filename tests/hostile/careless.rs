@@ -45,7 +45,9 @@ fn finished_weights_are_not_replaced_by_an_interrupted_run() {
         assert!(fs::read(place.join(out)).unwrap() == finished, "{command}");
         assert!(place.join(&checkpoint).exists(), "{command}");
         // What an interruption left is replaced by the next one's, as ever.
-        [out, &checkpoint].map(|name| fs::remove_file(place.join(name)).unwrap());
+        for name in [out, &checkpoint] {
+            fs::remove_file(place.join(name)).unwrap();
+        }
         interrupt(place, &format!("{command} --epochs 100000"), &checkpoint);
         assert!(place.join(out).exists(), "{command}");
     }
@@ -198,10 +200,9 @@ fn tables_that_name_no_picture_are_refused() {
         ("--attributes", "eval --model m --data faces --attributes hats.csv".into()),
         (
             "--parts",
-            format!(
-                "--data faces/smile --extra faces/no-smile --preset face --boxes boxes.csv --parts parts.csv --out f \
-                 --epochs 1 --threads 2"
-            ),
+            "--data faces/smile --extra faces/no-smile --preset face --boxes boxes.csv --parts parts.csv --out f \
+             --epochs 1 --threads 2"
+                .into(),
         ),
     ] {
         run(place, &arguments).ends(2, &[option, "names none of the pictures"]);
