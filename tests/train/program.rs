@@ -152,6 +152,8 @@ fn an_interrupted_run_goes_on_to_the_same_weights() {
     let short = format!("{TRAIN} --epochs 6");
     succeeded(&run(folder.path(), &short));
     let straight = fs::read(&weights).unwrap();
+    // Finished weights would stay.
+    fs::remove_file(&weights).unwrap();
 
     let long = format!("{TRAIN} --epochs 100000");
     let mut child = command(folder.path(), &long).stderr(Stdio::piped()).spawn().unwrap();
