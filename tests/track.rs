@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gstsmile::analysis::Rect;
+use gstsmile::analysis::answer;
 use gstsmile::analysis::answer::Answer;
 use gstsmile::analysis::track::{Certainty, Settings, Sighting, Tracker};
 use proptest::prelude::*;
@@ -389,7 +390,7 @@ fn a_slow_stream_keeps_identities_too() {
 
 /// Answers to one probability a frame.
 fn answers(probabilities: impl IntoIterator<Item = f32>, threshold: f32, fps: f32) -> Vec<Answer> {
-    let (mut before, settings) = (None, Settings::default());
+    let (mut before, settings) = (None, answer::Settings::default());
     let answer = |(frame, probability): (usize, f32)| {
         let time = Duration::from_secs_f32(frame as f32 / fps);
         let answer = Answer::after(before, probability, 1.0, threshold, time, &settings);

@@ -336,7 +336,7 @@ impl Analyzer {
             self.cropper.crop(&view.part, rect, &mut self.crops);
             self.classify()?;
             let (probability, threshold) = (self.probabilities[0], self.threshold());
-            let (now, settings) = (self.clock.now, &self.settings.track);
+            let (now, settings) = (self.clock.now, &self.settings.track.answer);
             self.answer = Some(Answer::after(self.answer, probability, 1.0, threshold, now, settings));
         }
         if let Some(Answer { probability, smiling, .. }) = self.answer {

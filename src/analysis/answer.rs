@@ -2,11 +2,24 @@
 
 use std::time::Duration;
 
-use super::track::Settings;
-
 /// The answer to a frame longer ago says nothing of now: pictures shown one a second stand for themselves, while a
 /// stream of two frames a second still goes on with the answer before.
 const MEMORY: Duration = Duration::from_millis(750);
+
+/// How steady answers are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// The time constant of the smile's average; with 0, each answer stands alone.
+    pub smoothing: Duration,
+    /// How far from the threshold the average has to be for another answer, in probability.
+    pub hysteresis: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { smoothing: Duration::from_millis(200), hysteresis: 0.05 }
+    }
+}
 
 /// A smile's probability smoothed over time, and an answer that doesn't waver.
 ///

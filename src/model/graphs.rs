@@ -10,7 +10,7 @@ use candle_core::{
 
 use super::device::first_line;
 use super::folded::Folded;
-use super::runner::{STREAM, using_stream};
+use super::stream::{STREAM, using_stream};
 
 /// Batches that are recorded. Others are filled up to the next one, and large ones are cut.
 const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];

@@ -16,6 +16,7 @@ pub mod onnx;
 mod output;
 mod runner;
 mod shared;
+mod stream;
 mod weights;
 
 pub use architecture::{Architecture, Block, FACE_VALUES, Shape};

@@ -1,6 +1,6 @@
 //! Networks on devices that may fail, and streams that share them.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Device, DeviceLocation, Tensor};
 
@@ -11,6 +11,7 @@ use super::error::{Error, Result};
 use super::folded::Folded;
 #[cfg(feature = "cuda")]
 use super::graphs::Graphs;
+use super::stream::using_stream;
 use super::weights::{Metadata, Weights};
 
 /// A network on a device that may fail.
@@ -23,11 +24,6 @@ pub trait Runner: Send + Sync {
         None
     }
 }
-
-/// Held by whoever has a network on a GPU do something, and alone by whoever records there: a GPU has one stream for all
-/// threads, and what others did there meanwhile would be recorded, too. Training takes no part: where it runs on a GPU,
-/// no other thread is to make a classifier there.
-pub(super) static STREAM: RwLock<()> = RwLock::new(());
 
 /// A network in candle's own operations: as a rule, a batch is one upload of bytes and one download of logits.
 pub struct Candle {
@@ -82,10 +78,6 @@ impl Drop for Candle {
         let _used = using_stream();
         self.network = None;
     }
-}
-
-pub(super) fn using_stream() -> RwLockReadGuard<'static, ()> {
-    STREAM.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Runner for Candle {

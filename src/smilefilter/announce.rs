@@ -5,10 +5,10 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::changes::Change;
-use super::imp::{CAT, SmileFilter};
-use super::process::{clock_time, labels};
-use super::properties::FrameSettings;
+use super::element::{CAT, SmileFilter, State};
+use super::properties::{FrameSettings, Labels};
 use super::results::Face;
+use super::utc::clock_time;
 use super::worker::Outcome;
 use super::{Event, Results, Updates};
 
@@ -44,7 +44,7 @@ impl SmileFilter {
     ) {
         let (changes, first, before, now) = {
             let mut state = self.state();
-            let presence = |state: &super::imp::State| (state.known.smiling(), state.known.count());
+            let presence = |state: &State| (state.known.smiling(), state.known.count());
             let before = presence(&state);
             let changes = state.known.update(&outcome.faces);
             let first = !std::mem::replace(&mut state.told, true);
@@ -104,4 +104,9 @@ impl SmileFilter {
             }
         }
     }
+}
+
+/// What to call the answers.
+pub fn labels<'a>(outcome: &'a Outcome, settings: &'a FrameSettings) -> &'a Labels {
+    settings.labels.as_ref().unwrap_or(&outcome.labels)
 }

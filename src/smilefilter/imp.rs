@@ -1,5 +1,6 @@
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+//! What GObject and GStreamer ask of the element: its class, properties, pads, states, caps, queries and events.
+
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -7,90 +8,15 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::changes::Known;
-use super::latency::Latency;
-use super::mailbox::Mailbox;
-use super::process::{Engine, Snapshot, Streaming, clock_time};
-use super::properties::{self, Settings};
-use super::stats::{Rate, Stats};
+use super::element::{CAT, Engine, SmileFilter, Snapshot, State, Streaming};
+use super::properties;
 use super::swap::{Network, Swaps, explain};
+use super::utc::clock_time;
 use super::worker::Worker;
 use super::{Mode, caps};
 use crate::model::Error;
 
-pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("smilefilter", gst::DebugColorFlags::empty(), Some("Smile classification"))
-});
-
-/// Frames that are late still get a look as often as this, so that results don't grow old without
-/// end: as sinks show at least a frame a second.
-const LONGEST_SKIP: gst::ClockTime = gst::ClockTime::SECOND;
-
-#[derive(Default)]
-pub struct State {
-    info: Option<gst_video::VideoInfo>,
-    /// Whether downstream draws overlays itself; `None` where it hasn't been asked.
-    pub attach: Option<bool>,
-    /// Out of here while a frame is worked on.
-    streaming: Option<Box<Streaming>>,
-    /// Where networks are delivered, once started.
-    pub swaps: Option<Arc<Swaps>>,
-    /// The caps that were refused last, unless others were taken since.
-    refused_caps: Option<gst::Caps>,
-    /// Where frames are copied to, once there are caps.
-    pool: Option<gst::BufferPool>,
-    pub known: Known,
-    /// Whether frames before the next one count: not after a start, a flush or a change of format.
-    running: bool,
-    /// Whether anything was told since then.
-    pub told: bool,
-    /// Messages posted since the start.
-    pub sequence: u64,
-    /// Whether the user has heard that frames can't be analysed.
-    pub warned: bool,
-    /// Whether the user has heard that this stream's pictures are to be turned.
-    pub turned: bool,
-    /// Frames up to this running time come too late downstream.
-    late_until: Option<gst::ClockTime>,
-    /// The running time of the last frame that wasn't late.
-    looked: Option<gst::ClockTime>,
-    pub latency: Latency,
-    rate: Rate,
-}
-
-#[derive(Default)]
-pub struct SmileFilter {
-    settings: Mutex<Settings>,
-    state: Mutex<State>,
-    stats: Arc<Stats>,
-    /// Of properties that were set to something impossible before there was a bus: what to say of them at the start.
-    refused: Mutex<BTreeMap<String, String>>,
-    /// Since the first network that was exchanged.
-    pub loader: Mutex<Option<Mailbox<Arc<Swaps>, ()>>>,
-}
-
 impl SmileFilter {
-    pub fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where networks are delivered, once started.
-    pub fn swaps(&self) -> Option<Arc<Swaps>> {
-        self.state().swaps.clone()
-    }
-
-    fn refused(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
     /// Forgets all faces, and counts anew.
     fn reset(&self) {
         self.state().forget();
@@ -176,25 +102,6 @@ impl SmileFilter {
     }
 }
 
-impl State {
-    /// What was before has nothing to do with what comes.
-    fn forget(&mut self) {
-        (self.running, self.told) = (false, false);
-        (self.late_until, self.looked) = (None, None);
-    }
-
-    /// Whether a frame at this running time is late; where it is not known, it isn't.
-    fn is_late(&mut self, running_time: Option<gst::ClockTime>) -> bool {
-        let Some(now) = running_time else { return false };
-        let waited = self.looked.is_none_or(|then| now < then || now - then >= LONGEST_SKIP);
-        let late = !waited && self.late_until.is_some_and(|until| now <= until);
-        if !late {
-            self.looked = Some(now);
-        }
-        late
-    }
-}
-
 /// A pool that frames like `info` are copied into.
 fn pool(caps: &gst::Caps, info: &gst_video::VideoInfo) -> Result<gst::BufferPool, glib::BoolError> {
     let pool = gst_video::VideoBufferPool::new();
@@ -204,13 +111,6 @@ fn pool(caps: &gst::Caps, info: &gst_video::VideoInfo) -> Result<gst::BufferPool
     pool.set_config(config)?;
     pool.set_active(true)?;
     Ok(pool.upcast())
-}
-
-#[glib::object_subclass]
-impl ObjectSubclass for SmileFilter {
-    const NAME: &'static str = "GstSmileFilter";
-    type Type = super::SmileFilter;
-    type ParentType = gst_base::BaseTransform;
 }
 
 impl ObjectImpl for SmileFilter {

@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::Region;
-use super::imp::{CAT, SmileFilter};
+use super::element::{CAT, SmileFilter};
 use super::mailbox::Mailbox;
 use super::swap::{Network, Swaps, explain};
 use crate::model;

@@ -13,6 +13,7 @@ use glib::prelude::*;
 mod announce;
 mod caps;
 mod changes;
+mod element;
 mod frame;
 mod imp;
 mod json;
@@ -34,7 +35,7 @@ pub use frame::{FORMATS, picture};
 pub use results::{Event, Face, Results, ResultsError};
 
 glib::wrapper! {
-    pub struct SmileFilter(ObjectSubclass<imp::SmileFilter>)
+    pub struct SmileFilter(ObjectSubclass<element::SmileFilter>)
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
 }
 

@@ -5,7 +5,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_video::VideoOrientationMethod;
 
-use super::imp::SmileFilter;
+use super::element::SmileFilter;
 
 /// Elements of a line that are looked at, at most: no line is as long, and a loop ends there.
 const MOST_ELEMENTS: usize = 64;

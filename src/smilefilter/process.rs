@@ -7,90 +7,18 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_video::VideoFrameRef;
 
+use super::announce::labels;
+use super::element::{CAT, Engine, Job, SmileFilter, Snapshot, Streaming};
 use super::frame::Blender;
-use super::imp::{CAT, SmileFilter};
 use super::mailbox::{Mailbox, Panic};
 use super::metas::{self, regions};
 use super::overlay::{Overlay, Style};
-use super::properties::{FrameSettings, Labels};
+use super::properties::FrameSettings;
 use super::utc::utc;
 use super::worker::{Outcome, Task, Worker};
 use super::{Results, frame};
-use crate::analysis::{Effort, Rect, Search};
+use crate::analysis::{Effort, Search};
 use crate::model::Error;
-
-/// What only the streaming thread uses.
-pub struct Streaming {
-    pub engine: Engine,
-    pub overlay: Overlay,
-    pub blender: Blender,
-    /// Upstream's regions on the buffer.
-    pub regions: Vec<Rect>,
-    /// Of the frame at work or the last one, without faces.
-    pub times: Results,
-    /// The newest there is.
-    pub outcome: Option<Outcome>,
-    #[cfg(feature = "analytics")]
-    analytics: metas::analytics::Analytics,
-}
-
-/// Who looks at frames.
-pub enum Engine {
-    /// The streaming thread.
-    Sync(Box<Worker>),
-    /// A thread of its own.
-    Async(Mailbox<Job, Outcome>),
-}
-
-/// A copy of a frame, and what is asked about it.
-///
-/// The frame itself is not kept: a worker that holds a reference takes a buffer out of upstream's pool for
-/// as long as it works, of which a camera has few; and what is held twice can't be drawn on in place, so
-/// that the element would copy the frame for downstream instead. The crops that the networks read are
-/// far smaller than a frame, but where they lie is only known after the faces were found, and making the
-/// locator's view costs more than a copy, for frames too that nobody comes to look at. So a plain copy
-/// into memory of our own, which the pool reuses, is the cheapest that can wait.
-pub struct Job {
-    frame: gst::Buffer,
-    info: gst_video::VideoInfo,
-    task: Task,
-}
-
-/// What one frame needs to know of the element.
-pub struct Snapshot {
-    pub info: gst_video::VideoInfo,
-    pub settings: FrameSettings,
-    /// Where frames are copied to.
-    pub pool: Option<gst::BufferPool>,
-    /// The frame has nothing to do with those before.
-    pub anew: bool,
-    /// The frame is late.
-    pub late: bool,
-    /// The frame's picture is that of the last one, as videorate and livesync mark it.
-    pub repeats: bool,
-    /// Frames in a second.
-    pub rate: Option<u32>,
-}
-
-impl Streaming {
-    pub fn new(engine: Engine) -> Self {
-        Self {
-            engine,
-            overlay: Overlay::new(),
-            blender: Blender::default(),
-            regions: Vec::new(),
-            times: Results::default(),
-            outcome: None,
-            #[cfg(feature = "analytics")]
-            analytics: metas::analytics::Analytics::default(),
-        }
-    }
-
-    /// Whether frames are copied for another thread.
-    pub fn copies(&self) -> bool {
-        matches!(self.engine, Engine::Async(_))
-    }
-}
 
 impl SmileFilter {
     /// A thread that has `worker` look at frames.
@@ -343,15 +271,6 @@ impl Results {
     }
 }
 
-/// What to call the answers.
-pub fn labels<'a>(outcome: &'a Outcome, settings: &'a FrameSettings) -> &'a Labels {
-    settings.labels.as_ref().unwrap_or(&outcome.labels)
-}
-
-pub fn clock_time(duration: Duration) -> gst::ClockTime {
-    duration.try_into().unwrap_or(gst::ClockTime::MAX)
-}
-
 /// Puts the composition onto the buffer, next to those that upstream put there.
 fn attach(
     composition: &gst_video::VideoOverlayComposition,
@@ -372,6 +291,7 @@ mod tests {
     use crate::model::failing_after;
     use crate::smilefilter::SmileFilter as Element;
     use crate::smilefilter::swap::{Loaded, Network};
+    use crate::smilefilter::utc::clock_time;
     use crate::smilefilter::worker::FAULT;
 
     /// An element that takes grey frames on the CPU, with a bus of its own.

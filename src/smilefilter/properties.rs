@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use super::{Display, Mode, Region, Updates};
 use crate::analysis::area::{Area, AreaError};
-use crate::analysis::{self, Search, track};
+use crate::analysis::{self, Search, answer, track};
 use crate::model::DeviceChoice;
 
 /// What the answers are called: not smiling, smiling.
@@ -79,8 +79,8 @@ impl Default for FrameSettings {
             min_face_size: least_height,
             max_faces: 8,
             threshold: -1.0,
-            hysteresis: 2.0 * track.hysteresis,
-            smoothing: 0.2,
+            hysteresis: 2.0 * track.answer.hysteresis,
+            smoothing: track.answer.smoothing.as_secs_f64(),
             inference_interval: 1,
             detection_interval: 3,
             display: Display::LABEL | Display::BOX | Display::BAR,
@@ -106,8 +106,10 @@ impl From<&FrameSettings> for analysis::Settings {
             classify_every: settings.inference_interval,
             threshold: (settings.threshold >= 0.0).then_some(settings.threshold),
             track: track::Settings {
-                smoothing: Duration::from_secs_f64(settings.smoothing),
-                hysteresis: settings.hysteresis / 2.0,
+                answer: answer::Settings {
+                    smoothing: Duration::from_secs_f64(settings.smoothing),
+                    hysteresis: settings.hysteresis / 2.0,
+                },
                 ..track::Settings::default()
             },
             ..Self::default()

@@ -1,13 +1,16 @@
 //! The wall-clock time of a frame, by which results of many cameras can be put in order.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gst::prelude::*;
 
-use super::process::clock_time;
-
 /// From the epoch of NTP, 1900, to that of Unix, 1970 (RFC 5905).
 const NTP_TO_UNIX: gst::ClockTime = gst::ClockTime::from_seconds(2_208_988_800);
+
+/// A duration in GStreamer's terms.
+pub fn clock_time(duration: Duration) -> gst::ClockTime {
+    duration.try_into().unwrap_or(gst::ClockTime::MAX)
+}
 
 /// What a camera says of the frame in a reference timestamp meta, as `rtspsrc add-reference-timestamp-meta=true` does;
 /// else when the pipeline's clock has the frame at `running_time`: for live sources the time of capture, for others

@@ -1,6 +1,5 @@
 use std::path::PathBuf;
 
-use super::dataset::Skipped;
 use crate::model;
 
 /// What can go wrong around training, in words that say what to do.
@@ -62,4 +61,11 @@ impl Error {
             _ => true,
         }
     }
+}
+
+/// A picture that could not be read, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    pub name: String,
+    pub reason: String,
 }

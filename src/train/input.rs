@@ -10,6 +10,14 @@ use crate::model::check_plain;
 /// of JPEG, and a hundred thousand times what one line of labels does.
 pub(super) const MOST_BYTES: u64 = 1 << 28;
 
+/// What names of pictures end in.
+const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+
+/// Whether a file of this name is taken for a picture.
+pub(super) fn is_picture(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
+}
+
 /// Opens a plain file. Pipes and devices, which may never end or never begin, are refused before they are opened.
 ///
 /// # Errors

@@ -1,64 +1,49 @@
-//! Training and measuring networks: data sets, fitting, metrics, reports.
+//! Training and measuring networks.
+//!
+//! Four rooms in a line, each of which knows those after it alone: [`report`] (what is written of a training or a
+//! measurement), `face` (the face locator), `fit` and `measure` (training, and telling how good a network is), `data`
+//! (pictures and labels).
 
-mod adam;
-mod archive;
-mod attributes;
-mod augment;
-mod average;
-mod card;
-mod classes;
-mod dataset;
-mod decode;
+mod data;
 mod error;
-mod evaluation;
 mod face;
-mod fingerprint;
 mod fit;
 mod input;
-mod layout;
-mod locate;
-mod loss;
-mod metrics;
+mod measure;
 mod output;
-mod part_tables;
-mod plane;
-mod recipe;
-mod record;
 pub mod report;
-mod smile;
-mod soft_labels;
-mod source;
-mod split;
-mod table;
-mod teachers;
-mod vary;
-mod votes;
 
-pub use attributes::{Attributes, Slice};
-pub use card::Card;
-pub use classes::{Class, Classes};
-pub use dataset::{Catalog, Dataset, Sample, Skipped, View, WIDE, last_component};
-pub use error::{Error, Result};
-pub use evaluation::{Band, Bin, Evaluation, Item, Kind, Level, Mistake, Perturbation, Point, robustness};
+pub use data::classes::{Class, Classes};
+pub use data::dataset::{Catalog, Dataset, Sample, View, WIDE, last_component};
+pub use data::fingerprint::Fingerprint;
+pub use data::layout::Layout;
+pub use data::located::{Located, Pictures};
+pub use data::part_tables::{PartTables, TablePart};
+pub use data::soft_labels::SoftLabels;
+pub use data::split::{Fold, Parts, Split};
+pub use data::votes::Votes;
+pub use error::{Error, Result, Skipped};
 pub use face::{
     Alarms, Face, FaceData, FaceFiles, FaceRecord, Faces, Found, FoundBoxes, Picture, Plane, Recall, Scene,
     Tally, View as FaceView, measure,
 };
-pub use fingerprint::Fingerprint;
-pub use fit::{Checkpoint, EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer};
-pub use layout::Layout;
-pub use locate::{Located, Pictures};
-pub use metrics::{
-    CLASSES, Confusion, area_under_curve, best_temperature, best_threshold, calibration_error, wilson,
+pub use fit::recipe::{Loss, Preset, Recipe, Schedule};
+pub use fit::smile::{Smiles, predict};
+pub use fit::teachers::Teachers;
+pub use fit::trainer::{
+    Checkpoint, EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer,
 };
+pub use measure::attributes::{Attributes, Slice};
+pub use measure::bands::Band;
+pub use measure::curves::Point;
+pub use measure::evaluation::{Evaluation, Mistake};
+pub use measure::metrics::{
+    Bin, CLASSES, Confusion, area_under_curve, best_temperature, best_threshold, calibration_error, wilson,
+};
+pub use measure::perturb::{Kind, Perturbation};
+pub use measure::robust::{Item, Level, robustness};
 pub use output::{Lock, Outputs, beside, check_file, check_folder, check_weights, is_plain, write};
-pub use part_tables::{PartTables, TablePart};
-pub use recipe::{Loss, Preset, Recipe, Schedule};
-pub use record::{
+pub use report::card::Card;
+pub use report::record::{
     DataFacts, ExtraFacts, HeldOut, Measured, Record, SoftFacts, SplitFacts, TeacherFacts, UnlabelledFacts,
 };
-pub use smile::{Smiles, predict};
-pub use soft_labels::SoftLabels;
-pub use split::{Fold, Parts, Split};
-pub use teachers::Teachers;
-pub use votes::Votes;

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
-use super::layout::is_picture;
 use crate::model::{destination, is_stream, write_atomically};
+use crate::train::input::is_picture;
 
 /// Makes sure that a file can be written there, without leaving anything behind: better now than
 /// after an hour of training.

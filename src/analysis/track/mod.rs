@@ -6,7 +6,7 @@ mod motion;
 use std::time::Duration;
 
 use super::Landmarks;
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::crop::Rect;
 use matching::Matcher;
 use motion::Motion;
@@ -20,10 +20,7 @@ pub struct Settings {
     /// A face that is seen again within this time is the same one; where frames are farther apart, one that was
     /// missing in a single one of them.
     pub patience: Duration,
-    /// The time constant of the smile's average; with 0, each answer stands alone.
-    pub smoothing: Duration,
-    /// How far from the threshold the average has to be for another answer, in probability.
-    pub hysteresis: f32,
+    pub answer: answer::Settings,
 }
 
 impl Default for Settings {
@@ -31,8 +28,7 @@ impl Default for Settings {
         Self {
             hold: Duration::from_millis(200),
             patience: Duration::from_millis(500),
-            smoothing: Duration::from_millis(200),
-            hysteresis: 0.05,
+            answer: answer::Settings::default(),
         }
     }
 }
@@ -230,7 +226,7 @@ impl Tracker {
         let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) else { return };
         let (before, now) = (track.answer, self.time.unwrap_or_default());
         let share = if track.faint { FAINT_SHARE } else { 1.0 };
-        track.answer = Some(Answer::after(before, probability, share, threshold, now, &self.settings));
+        track.answer = Some(Answer::after(before, probability, share, threshold, now, &self.settings.answer));
     }
 }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::data::Face;
 use crate::analysis::crop::Rect;
-use crate::train::dataset::last_component;
+use crate::train::data::dataset::last_component;
+use crate::train::data::part_tables::{PartTables, TablePart};
+use crate::train::data::table::{self, Table, by_name};
 use crate::train::error::Result;
-use crate::train::part_tables::{PartTables, TablePart};
-use crate::train::table::{self, Table, by_name};
 
 /// What tables say of one picture.
 #[derive(Clone, Debug, Default, PartialEq)]

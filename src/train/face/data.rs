@@ -8,13 +8,13 @@ use rayon::prelude::*;
 use super::boxes::{Boxes, FoundBoxes, Known};
 use crate::analysis::Landmarks;
 use crate::analysis::crop::Rect;
-use crate::train::dataset::{self, Skipped, last_component};
-use crate::train::error::{Error, Result};
-use crate::train::layout::all_pictures;
-use crate::train::part_tables::TablePart;
-use crate::train::plane::Grey;
-use crate::train::source::Source;
-use crate::train::split::{Parts, Split};
+use crate::train::data::dataset::{self, last_component};
+use crate::train::data::layout::all_pictures;
+use crate::train::data::part_tables::TablePart;
+use crate::train::data::plane::Grey;
+use crate::train::data::source::Source;
+use crate::train::data::split::{Parts, Split};
+use crate::train::error::{Error, Result, Skipped};
 
 /// A face, in pixels of its picture or scene.
 #[derive(Clone, Copy, Debug, PartialEq)]

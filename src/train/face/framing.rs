@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::data::{Face, Picture};
 use crate::analysis::crop::Rect;
-use crate::train::augment::{chance, log_uniform, normal};
+use crate::train::data::augment::{chance, log_uniform, normal};
 
 /// A picture is looked at through a window, with what is around its faces, where its largest face takes less than
 /// this share of it; larger ones are cut out and put elsewhere, for want of surroundings.

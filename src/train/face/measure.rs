@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::data::{Face, NEAR, Picture};
 use crate::analysis::Landmarks;
 use crate::analysis::crop::Rect;
-use crate::train::metrics::wilson;
-use crate::train::plane::{Grey, Placement, Plane};
+use crate::train::data::plane::{Grey, Placement, Plane};
+use crate::train::measure::metrics::wilson;
 
 /// A box finds a face from this intersection over union on: tables come from detectors and people who cut faces
 /// differently.

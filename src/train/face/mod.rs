@@ -13,12 +13,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::error::Result;
-use super::fit::{Task, Trainer};
-use super::recipe::Recipe;
 use crate::model::{self, Block, FaceMetadata, FaceWeights};
+use crate::train::error::Result;
+use crate::train::fit::recipe::Recipe;
+use crate::train::fit::trainer::{Task, Trainer};
 
-pub use super::plane::Plane;
+pub use crate::train::data::plane::Plane;
 pub use boxes::FoundBoxes;
 pub use data::{Face, FaceData, FaceFiles, Picture};
 pub use measure::{Alarms, Found, Recall, Tally, View, measure};

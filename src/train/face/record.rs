@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::data::FaceData;
+use crate::train::data::split::{Parts, Split};
 use crate::train::error::{Error, Result};
-use crate::train::recipe::{Preset, Recipe};
-use crate::train::split::{Parts, Split};
+use crate::train::fit::recipe::{Preset, Recipe};
 
 /// Facts that are the same for every run of the same command: no dates, durations or machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use super::data::{Face, Picture};
 use super::framing::{around, beside, filled_by, mirror, roomy, share, tilt};
 use crate::analysis::crop::Rect;
-use crate::train::augment::{self, chance, log_uniform, normal};
-use crate::train::plane::{Grey, Placement, Plane};
+use crate::train::data::augment::{self, chance, log_uniform, normal};
+use crate::train::data::plane::{Grey, Placement, Plane};
 
 /// What a network is to see, and where the faces are.
 pub struct Scene {

@@ -260,7 +260,7 @@ fn huber(error: f32) -> (f32, f32) {
 mod tests {
     use super::super::data::Face;
     use super::*;
-    use crate::train::plane::Plane;
+    use crate::train::data::plane::Plane;
 
     fn scene(sizes: &[f32]) -> Scene {
         let face = |(index, &size): (usize, &f32)| Face {

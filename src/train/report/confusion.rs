@@ -5,7 +5,7 @@ use plotters::style::{RGBColor, TextStyle};
 
 use super::canvas::{self, BLUE, Canvas, FAINT, INK, WHITE};
 use crate::train::error::Result;
-use crate::train::metrics::{CLASSES, Confusion};
+use crate::train::measure::metrics::{CLASSES, Confusion};
 
 /// A way to write text: size, colour, and which point of it is put.
 type Style = fn(u32, RGBColor, HPos, VPos) -> TextStyle<'static>;

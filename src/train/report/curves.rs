@@ -8,7 +8,7 @@ use plotters::style::{Color, RGBColor};
 
 use super::canvas::{self, Area, BLUE, Canvas, Drawn, FAINT, FINE, GRID, INK, ORANGE, WHITE};
 use crate::train::error::Result;
-use crate::train::fit::EpochResult;
+use crate::train::fit::trainer::EpochResult;
 
 const SIZE: (u32, u32) = (1400, 640);
 const HEAD: u32 = 96;

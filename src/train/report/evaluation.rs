@@ -8,7 +8,11 @@ use plotters::style::{Color, RGBColor};
 
 use super::canvas::{self, Area, BLUE, Canvas, Drawn, FAINT, FINE, GRID, INK, ORANGE, WHITE};
 use crate::train::error::Result;
-use crate::train::evaluation::{Bin, Evaluation, Kind, Level, Point};
+use crate::train::measure::curves::Point;
+use crate::train::measure::evaluation::Evaluation;
+use crate::train::measure::metrics::Bin;
+use crate::train::measure::perturb::Kind;
+use crate::train::measure::robust::Level;
 
 const SIZE: (u32, u32) = (1400, 680);
 const HEAD: u32 = 70;

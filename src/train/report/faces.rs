@@ -8,8 +8,8 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::canvas::{self, Canvas, FAINT, FINE, GREEN, INK, RED};
 use super::sheet::short_name;
+use crate::train::data::located::Located;
 use crate::train::error::Result;
-use crate::train::locate::Located;
 
 /// Pictures on a sheet, at most.
 pub const MOST: usize = 120;

@@ -1,22 +1,24 @@
 //! What a training run leaves for people: curves, confusion matrix, numbers and a sheet of pictures.
 
 mod canvas;
+pub(super) mod card;
 mod confusion;
 mod curves;
 mod evaluation;
 mod faces;
+pub(super) mod record;
 mod sheet;
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::dataset::Sample;
-use super::error::{Error, Result};
-use super::fit::EpochResult;
-use super::output;
-use super::record::Record;
 use crate::model::Metadata;
+use crate::train::data::dataset::Sample;
+use crate::train::error::{Error, Result};
+use crate::train::fit::trainer::EpochResult;
+use crate::train::output;
+use crate::train::report::record::Record;
 
 pub use confusion::{summary as accuracy_text, text as confusion_text};
 pub use evaluation::{evaluation, robustness};

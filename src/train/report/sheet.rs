@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::Report;
 use super::canvas::{self, Canvas, FAINT, FINE, GREEN, INK, RED};
 use crate::model::Metadata;
-use crate::train::dataset::Sample;
+use crate::train::data::dataset::Sample;
 use crate::train::error::Result;
 
 const COLUMNS: usize = 10;

@@ -2,11 +2,14 @@
 
 use serde::Deserialize;
 
-use crate::train::attributes::Slice;
-use crate::train::evaluation::{Band, Evaluation, Kind, Level, Mistake};
 use crate::train::face::Recall;
-use crate::train::metrics::{CLASSES, Confusion, wilson};
-use crate::train::record::DataFacts;
+use crate::train::measure::attributes::Slice;
+use crate::train::measure::bands::Band;
+use crate::train::measure::evaluation::{Evaluation, Mistake};
+use crate::train::measure::metrics::{CLASSES, Confusion, wilson};
+use crate::train::measure::perturb::Kind;
+use crate::train::measure::robust::Level;
+use crate::train::report::record::DataFacts;
 
 /// What a cross-validation says.
 #[derive(Deserialize)]

@@ -21,7 +21,7 @@ static ONE_LARGE: Mutex<()> = Mutex::new(());
 ///
 /// # Errors
 /// Why there is no picture: the bytes are none, or would make one of more than [`MOST_PIXELS`].
-pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+pub(in crate::train) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     let words = |error: image::ImageError| error.to_string();
     let mut reader =
         ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;

@@ -11,7 +11,7 @@ use super::perturb::Perturbation;
 use crate::analysis::crop::{Cropper, Picture, Rect};
 use crate::analysis::locate::{Detection, Locator, face_square};
 use crate::model::{Classifier, FaceWeights, Weights};
-use crate::train::dataset::{self, Catalog};
+use crate::train::data::dataset::{self, Catalog};
 use crate::train::error::Result;
 
 /// A picture, and which network answers for it.

@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::crop::Rect;
-use crate::train::augment;
-use crate::train::plane::bilinear_rgb;
+use crate::train::data::augment;
+use crate::train::data::plane::bilinear_rgb;
 
 /// A way to make things harder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

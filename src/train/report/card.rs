@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::error::{Error, Result};
-use super::{input, output};
+use crate::train::error::{Error, Result};
+use crate::train::{input, output};
 
 /// A card, what its markers are to be replaced by, and the pictures to be put beside it.
 pub struct Card {

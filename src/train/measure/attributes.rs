@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::dataset::Sample;
-use super::error::Result;
 use super::metrics::Confusion;
-use super::table::{self, Table, by_name};
+use crate::train::data::dataset::Sample;
+use crate::train::data::table::{self, Table, by_name};
+use crate::train::error::Result;
 
 /// Properties that a picture has or hasn't.
 #[derive(Default)]
@@ -103,7 +103,7 @@ impl Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::metrics::tests::samples;
+    use crate::train::data::dataset::tests::samples;
 
     #[test]
     fn columns_of_zeros_and_ones_part_the_answers() {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, last_component};
-use super::error::Result;
 use super::table::{self, Table, by_name};
+use crate::train::error::Result;
 
 /// Shares of people who saw happiness in a picture, by its name: FER+'s (Barsoum et al. 2016, "Training Deep Networks
 /// for Facial Expression Recognition with Crowd-Sourced Label Distribution") are the model.
@@ -83,9 +83,9 @@ impl Votes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dataset::tests::samples;
+    use super::super::layout::Layout;
     use super::*;
-    use crate::train::layout::Layout;
-    use crate::train::metrics::tests::samples;
 
     fn votes(text: &str) -> Result<Votes> {
         let folder = tempfile::tempdir().unwrap();

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::dataset::{Sample, last_component};
-use super::error::{Error, Result};
 use super::fingerprint::Fingerprint;
-use super::input;
+use crate::train::error::{Error, Result};
+use crate::train::input;
 
 /// Probabilities of smiling by the names of pictures.
 pub struct SoftLabels {

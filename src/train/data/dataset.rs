@@ -8,7 +8,6 @@ use rayon::prelude::*;
 
 use super::classes::Classes;
 use super::decode::decode;
-use super::error::{Error, Result};
 use super::layout::{Labelled, Layout, poses};
 use super::part_tables::{PartTables, TablePart};
 use super::source::Source;
@@ -16,6 +15,7 @@ use super::split::{Parts, Split};
 use crate::analysis::crop::{Cropper, Picture, Rect};
 use crate::analysis::locate::{self, Detection, Locator};
 use crate::model::{FaceWeights, Metadata, Region};
+use crate::train::error::{Error, Result, Skipped};
 
 /// A picture as the network sees it, with its label.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ pub struct Sample {
     /// What its label says; of pictures without labels, nothing.
     pub smiling: bool,
     pub labelled: bool,
-    /// The share of people who saw a smile, where some were asked: see [`super::Votes`].
+    /// The share of people who saw a smile, where some were asked: see [`crate::train::Votes`].
     pub votes: Option<f32>,
 }
 
@@ -75,13 +75,6 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// Pictures that could not be read.
     pub skipped: Vec<Skipped>,
-}
-
-/// A picture that could not be read, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    pub name: String,
-    pub reason: String,
 }
 
 impl Catalog {
@@ -249,7 +242,7 @@ pub fn last_component(path: &Path) -> String {
     name(path).or_else(|| name(&path.canonicalize().ok()?)).unwrap_or_else(|| "data".into())
 }
 
-pub(super) fn read(source: &Source, name: &str) -> std::result::Result<RgbImage, String> {
+pub(in crate::train) fn read(source: &Source, name: &str) -> std::result::Result<RgbImage, String> {
     let bytes = source.read(name).map_err(|error| error.to_string())?;
     decode(&bytes)
 }
@@ -307,7 +300,7 @@ impl<'a> Cutter<'a> {
 }
 
 /// Of several faces the one that is largest and surest.
-pub(super) fn main_face(found: &[Detection]) -> Option<Rect> {
+pub(in crate::train) fn main_face(found: &[Detection]) -> Option<Rect> {
     let rank = |face: &Detection| face.score * face.rect.area();
     found.iter().max_by(|a, b| rank(a).total_cmp(&rank(b))).map(|face| face.rect)
 }
@@ -320,5 +313,23 @@ fn widened(rect: Rect) -> Rect {
         y: rect.y - more * rect.height,
         width: WIDE as f32 * rect.width,
         height: WIDE as f32 * rect.height,
+    }
+}
+
+#[cfg(test)]
+pub(in crate::train) mod tests {
+    use super::*;
+
+    /// Samples with these labels.
+    pub fn samples(labels: &[bool]) -> Vec<Sample> {
+        let sample = |&smiling: &bool| Sample {
+            name: String::new(),
+            pixels: Box::default(),
+            wide: Box::default(),
+            smiling,
+            labelled: true,
+            votes: None,
+        };
+        labels.iter().map(sample).collect()
     }
 }

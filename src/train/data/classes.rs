@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Error, Result};
+use crate::train::error::{Error, Result};
 
 /// What people call a folder of smiling faces, without blanks and hyphens.
 const SMILING: [&str; 10] =

@@ -7,14 +7,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::dataset::Sample;
-use super::error::Result;
-use super::fit::Task;
 use super::recipe::Loss;
-use super::soft_labels::SoftLabels;
 use super::teachers::Teachers;
-use super::vary::{Blur, vary};
+use super::trainer::Task;
 use crate::model::{Classifier, Metadata};
+use crate::train::data::dataset::Sample;
+use crate::train::data::soft_labels::SoftLabels;
+use crate::train::data::vary::{Blur, vary};
+use crate::train::error::Result;
 
 /// Telling smiling pictures from others.
 pub struct Smiles {

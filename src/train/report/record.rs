@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::dataset::Dataset;
-use super::error::{Error, Result};
-use super::layout::Layout;
-use super::metrics::Confusion;
-use super::recipe::{Loss, Preset};
-use super::split::{Parts, Split};
 use crate::model::Region;
+use crate::train::data::dataset::Dataset;
+use crate::train::data::layout::Layout;
+use crate::train::data::split::{Parts, Split};
+use crate::train::error::{Error, Result};
+use crate::train::fit::recipe::{Loss, Preset};
+use crate::train::measure::metrics::Confusion;
 
 /// Facts that are the same for every run of the same command: no dates, durations or machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SoftFacts {
     pub file: String,
-    /// See [`super::SoftLabels::fingerprint`].
+    /// See [`crate::train::SoftLabels::fingerprint`].
     #[serde(default)]
     pub fingerprint: String,
     /// Of those to learn from, how many it names.

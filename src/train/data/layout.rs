@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::MOST_FILES;
 use super::classes::{Class, Classes};
-use super::error::{Error, Result};
-use super::input;
 use super::source::Source;
+use crate::train::error::{Error, Result};
+use crate::train::input::{self, is_picture};
 
 const R2009A_IMAGES: &str = "Subsets/GENKI-4K/GENKI-4K_Images.txt";
 const R2009A_LABELS: &str = "Subsets/GENKI-4K/GENKI-4K_Labels.txt";
-const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 /// Folders that may wrap a data set, as archives often have one.
 const MAX_WRAPPERS: usize = 4;
 
@@ -35,7 +34,7 @@ pub enum Layout {
 
 /// A picture's name in its source, with its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Labelled {
+pub(in crate::train) struct Labelled {
     pub name: String,
     pub smiling: bool,
 }
@@ -54,7 +53,7 @@ impl Layout {
     }
 
     /// Files beside the pictures that say what they are.
-    pub(super) fn tables(self) -> &'static [&'static str] {
+    pub(in crate::train) fn tables(self) -> &'static [&'static str] {
         match self {
             Self::Genki4k => &["labels.txt"],
             Self::GenkiR2009a => &[R2009A_IMAGES, R2009A_LABELS],
@@ -67,7 +66,7 @@ impl Layout {
     ///
     /// # Errors
     /// Where no layout fits, or a picture has no label.
-    pub(super) fn find(source: &mut Source, classes: &Classes) -> Result<(Self, Vec<Labelled>)> {
+    pub(in crate::train) fn find(source: &mut Source, classes: &Classes) -> Result<(Self, Vec<Labelled>)> {
         let found = source.top();
         for _ in 0..=MAX_WRAPPERS {
             if let Some(layout) = Self::LABELLED.into_iter().find(|layout| layout.fits(source, classes)) {
@@ -107,7 +106,7 @@ impl Layout {
     }
 
     /// In name order; without labels, none smiles.
-    pub(super) fn pictures(self, source: &Source, classes: &Classes) -> Result<Vec<Labelled>> {
+    pub(in crate::train) fn pictures(self, source: &Source, classes: &Classes) -> Result<Vec<Labelled>> {
         let mut pictures = match self {
             Self::Genki4k => pair(source, "labels.txt", pictures_in(source, "files"))?,
             Self::GenkiR2009a => {
@@ -163,17 +162,13 @@ fn by_folder(source: &Source, classes: &Classes) -> Result<Vec<Labelled>> {
 }
 
 /// All pictures of a folder or archive, whatever its layout.
-pub(super) fn all_pictures(source: &Source) -> Vec<String> {
+pub(in crate::train) fn all_pictures(source: &Source) -> Vec<String> {
     let (folders, files): (Vec<_>, Vec<_>) =
         source.top().into_iter().partition(|name| source.has_folder(name));
     let mut names: Vec<String> = folders.iter().flat_map(|folder| pictures_in(source, folder)).collect();
     names.extend(files.into_iter().filter(|name| is_picture(name)));
     names.sort_unstable();
     names
-}
-
-pub(super) fn is_picture(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.contains(&end.to_ascii_lowercase().as_str()))
 }
 
 fn pictures_in(source: &Source, folder: &str) -> Vec<String> {
@@ -235,7 +230,7 @@ fn pair(source: &Source, file: &str, names: Vec<String>) -> Result<Vec<Labelled>
 }
 
 /// GENKI-4K's angles of each picture, in radians: yaw, pitch, roll. Empty for other data.
-pub(super) fn poses(source: &Source) -> HashMap<String, [f32; 3]> {
+pub(in crate::train) fn poses(source: &Source) -> HashMap<String, [f32; 3]> {
     let names = source.files_below("files");
     let text = source.read("labels.txt").unwrap_or_default();
     let text = String::from_utf8_lossy(input::text(&text));

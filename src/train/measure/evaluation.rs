@@ -1,19 +1,12 @@
 //! How good a network is, where it fails, and what it bears.
 
-mod bands;
-mod curves;
-mod perturb;
-mod robust;
-
 use serde::{Deserialize, Serialize};
 
-use super::dataset::Sample;
-use super::metrics::{Confusion, area_under_curve, best_threshold, calibration_error};
+use super::metrics::{Bin, Confusion, area_under_curve, best_threshold, calibration_error, reliability};
+use crate::train::data::dataset::Sample;
 
-pub use bands::{Band, bands};
-pub use curves::{Bin, Point, reliability, roc};
-pub use perturb::{Kind, Perturbation};
-pub use robust::{Item, Level, robustness};
+use super::bands::{Band, bands};
+use super::curves::{Point, roc};
 
 /// Everything that a network's answers to labelled pictures tell of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::dataset::{self, Skipped, last_component};
-use super::error::{Error, Result};
-use super::layout::{all_pictures, is_picture};
-use super::source::{Source, name_of};
+use super::archive::name_of;
+use super::dataset::{self, last_component};
+use super::layout::all_pictures;
+use super::source::Source;
 use crate::analysis::crop::Picture;
 use crate::analysis::locate::{Detection, Locator};
 use crate::model::FaceWeights;
+use crate::train::error::{Error, Result, Skipped};
+use crate::train::input::is_picture;
 
 /// Pictures by name, from folders, archives and single files; nothing is decoded yet.
 pub struct Pictures {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::dataset::Sample;
-use crate::train::metrics::{Confusion, wilson};
+use super::metrics::{Confusion, wilson};
+use crate::train::data::dataset::Sample;
 
 /// The pictures of one range of a quantity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

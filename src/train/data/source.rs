@@ -1,22 +1,20 @@
 //! Where a data set's files come from: a folder or an archive, read the same way.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ffi::OsStr;
 use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Archive, MOST_FILES, Packed};
-use super::error::{Error, Result};
-use super::input;
+use super::archive::{Archive, MOST_FILES, Packed, name_of};
+use crate::train::error::{Error, Result};
+use crate::train::input;
 
 /// What systems leave in folders and archives that no one has put there.
 const LEFT_BY_SYSTEMS: [&str; 4] = ["__MACOSX", "lost+found", "Thumbs.db", "desktop.ini"];
 
 /// A tree of files. Names are relative to its root, with `/` between their parts; hidden files and what systems
 /// leave are not among them.
-pub(super) struct Source {
+pub(in crate::train) struct Source {
     path: PathBuf,
     /// What stands before every name: empty, or folders with a `/` at the end.
     prefix: String,
@@ -237,17 +235,4 @@ fn kind_of(path: &Path, kind: FileType) -> Kind {
 
 fn is_left_out(part: &str) -> bool {
     part.starts_with('.') || LEFT_BY_SYSTEMS.contains(&part)
-}
-
-/// A name as text. Bytes that are none stand as `\xff`, so that different names stay different.
-pub(super) fn name_of(name: &OsStr) -> String {
-    let chunks = name.as_encoded_bytes().utf8_chunks();
-    let parts = chunks.map(|chunk| match chunk.invalid() {
-        [] => Cow::Borrowed(chunk.valid()),
-        bytes => {
-            let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-            Cow::Owned(format!("{}{escaped}", chunk.valid()))
-        }
-    });
-    parts.collect()
 }

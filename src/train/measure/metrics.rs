@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::dataset::Sample;
-use super::evaluation::reliability;
+use crate::train::data::dataset::Sample;
 
 /// Names of the classes in the order of [`Confusion`].
 pub const CLASSES: [&str; 2] = ["not smiling", "smiling"];
@@ -163,9 +162,37 @@ fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+/// Pictures whose probability lies in one of ten ranges of equal width.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bin {
+    pub pictures: usize,
+    /// Mean probability of smiling; 0 for an empty bin.
+    pub said: f64,
+    /// The share that smiles; 0 for an empty bin.
+    pub seen: f64,
+}
+
+/// How often it smiles where a probability is said, in ten bins. Samples without an answer are left
+/// out.
+pub fn reliability(samples: &[&Sample], probabilities: &[f32]) -> Vec<Bin> {
+    let mut bins = vec![Bin { pictures: 0, said: 0.0, seen: 0.0 }; 10];
+    for (probability, smiling) in answers(samples, probabilities) {
+        let bin = &mut bins[((probability * 10.0) as usize).min(9)];
+        bin.pictures += 1;
+        bin.said += f64::from(probability);
+        bin.seen += f64::from(u8::from(smiling));
+    }
+    for bin in &mut bins {
+        let count = bin.pictures.max(1) as f64;
+        (bin.said, bin.seen) = (bin.said / count, bin.seen / count);
+    }
+    bins
+}
+
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
+    use crate::train::data::dataset::tests::samples;
 
     #[test]
     fn the_papers_matrix_gives_the_papers_accuracy() {
@@ -182,19 +209,6 @@ pub(super) mod tests {
         assert!((low - 0.2553).abs() < 5e-5 && (high - 0.3662).abs() < 5e-5, "{low} {high}");
         let [low, high] = wilson(0, 20);
         assert!(low == 0.0 && (high - 0.1611).abs() < 5e-5, "{low} {high}");
-    }
-
-    /// Samples with these labels.
-    pub fn samples(labels: &[bool]) -> Vec<Sample> {
-        let sample = |&smiling: &bool| Sample {
-            name: String::new(),
-            pixels: Box::default(),
-            wide: Box::default(),
-            smiling,
-            labelled: true,
-            votes: None,
-        };
-        labels.iter().map(sample).collect()
     }
 
     #[test]
@@ -263,5 +277,15 @@ pub(super) mod tests {
         let probabilities = [0.9, f32::NAN, 0.5, 0.1, f32::NAN];
         let confusion = Confusion::count(&[&no, &no, &yes, &yes, &yes], &probabilities, 0.5);
         assert_eq!(confusion, Confusion([[0, 2], [2, 1]]));
+    }
+
+    #[test]
+    fn bins_compare_what_is_said_with_what_is_seen() {
+        let samples = samples(&[true, false, true, true]);
+        let samples: Vec<&Sample> = samples.iter().collect();
+        let bins = reliability(&samples, &[0.25, 0.21, 1.0, f32::NAN]);
+        assert_eq!((bins[2].pictures, bins[2].seen), (2, 0.5));
+        assert!((bins[2].said - 0.23).abs() < 1e-6);
+        assert_eq!((bins[9].pictures, bins[9].seen, bins[0].pictures), (1, 1.0, 0));
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::error::Result;
 use super::table::{self, Table, by_name};
+use crate::train::error::Result;
 
 /// The part of the data that a picture belongs to, where a table says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

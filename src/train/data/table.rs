@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::error::{Error, Result};
-use super::input;
 use crate::analysis::crop::Rect;
+use crate::train::error::{Error, Result};
+use crate::train::input;
 
 /// Bytes of a table at most, which has some hundred a box. Its fields take some ten times as much, if there is nothing
 /// in them.

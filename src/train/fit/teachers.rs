@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::Device;
 use rayon::prelude::*;
 
-use super::error::Result;
 use crate::model::{Classifier, Weights};
+use crate::train::error::Result;
 
 /// Some networks for the same pictures. They run on the CPU's engine, which learns nothing but is
 /// many times as fast as a step of training.

@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::adam::Adam;
 use super::average::Average;
-use super::error::{Error, Result};
 use super::recipe::Recipe;
-use super::{input, output};
 use crate::model::{self, BatchStatistics, Network};
+use crate::train::error::{Error, Result};
+use crate::train::{input, output};
 
 /// How fast the running averages of a normalisation follow the batches; Keras' default.
 const NORM_MOMENTUM: f64 = 0.99;

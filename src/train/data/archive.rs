@@ -1,6 +1,8 @@
 //! What is in an archive, and where: tar, plain or compressed, and zip.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path};
@@ -12,11 +14,11 @@ use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use tar::EntryType;
 
-use super::input;
+use crate::train::input;
 
 /// Files of an archive or a folder, at most: the largest sets of faces have ten millions, of which no memory that
 /// pictures are kept in holds a fifth.
-pub(super) const MOST_FILES: usize = 2_000_000;
+pub(in crate::train) const MOST_FILES: usize = 2_000_000;
 /// Bytes of what stands before a member of an archive, such as its name and attributes.
 const MOST_EXTENSION: u64 = 1 << 17;
 /// Bytes of a member's name: what systems end paths at. All beginnings of a name are kept, for the folders in it.
@@ -29,13 +31,13 @@ const MOST_GROWTH: u64 = 20;
 const MOST_LINKS: usize = 8;
 
 /// Files by name, in an archive that can be read anywhere.
-pub(super) struct Archive {
+pub(in crate::train) struct Archive {
     file: Mutex<File>,
 }
 
 /// Where a file's content is.
 #[derive(Clone, Debug)]
-pub(super) enum Packed {
+pub(in crate::train) enum Packed {
     /// Bytes as they are.
     Plain { offset: u64, len: u64 },
     /// A member of a zip archive.
@@ -45,7 +47,7 @@ pub(super) enum Packed {
 }
 
 /// What is in an archive by name, with `/` between the parts of names.
-pub(super) type Index = BTreeMap<String, Packed>;
+pub(in crate::train) type Index = BTreeMap<String, Packed>;
 
 impl Archive {
     /// Takes an archive for what its first bytes say.
@@ -308,10 +310,23 @@ fn joined(path: &Path) -> String {
     let mut parts: Vec<String> = Vec::new();
     for part in path.components() {
         match part {
-            Component::Normal(part) => parts.push(super::source::name_of(part)),
+            Component::Normal(part) => parts.push(name_of(part)),
             Component::ParentDir => drop(parts.pop()),
             _ => {}
         }
     }
     parts.join("/")
+}
+
+/// A name as text. Bytes that are none stand as `\xff`, so that different names stay different.
+pub(in crate::train) fn name_of(name: &OsStr) -> String {
+    let chunks = name.as_encoded_bytes().utf8_chunks();
+    let parts = chunks.map(|chunk| match chunk.invalid() {
+        [] => Cow::Borrowed(chunk.valid()),
+        bytes => {
+            let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            Cow::Owned(format!("{}{escaped}", chunk.valid()))
+        }
+    });
+    parts.collect()
 }

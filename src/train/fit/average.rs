@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{Tensor, Var};
 
-use super::error::Result;
 use crate::model::Network;
+use crate::train::error::Result;
 
 pub(super) struct Average {
     parameters: BTreeMap<String, Var>,

@@ -1,0 +1,9 @@
+//! Training any network, and the smile network by it.
+
+pub mod adam;
+pub mod average;
+pub mod loss;
+pub mod recipe;
+pub mod smile;
+pub mod teachers;
+pub mod trainer;
