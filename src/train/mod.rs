@@ -19,7 +19,6 @@ pub use data::fingerprint::Fingerprint;
 pub use data::layout::Layout;
 pub use data::located::{Located, Pictures};
 pub use data::part_tables::{PartTables, TablePart};
-pub use data::soft_labels::SoftLabels;
 pub use data::split::{Fold, Parts, Split};
 pub use data::votes::Votes;
 pub use error::{Error, Result, Skipped};
@@ -29,7 +28,6 @@ pub use face::{
 };
 pub use fit::recipe::{Loss, Preset, Recipe, Schedule};
 pub use fit::smile::{Smiles, predict};
-pub use fit::teachers::Teachers;
 pub use fit::trainer::{
     Checkpoint, EpochResult, Examples, Extra, Observer, Outcome, Progress, Task, Trainer,
 };
@@ -44,6 +42,4 @@ pub use measure::perturb::{Kind, Perturbation};
 pub use measure::robust::{Item, Level, robustness};
 pub use output::{Lock, Outputs, beside, check_file, check_folder, check_weights, is_plain, write};
 pub use report::card::Card;
-pub use report::record::{
-    DataFacts, ExtraFacts, HeldOut, Measured, Record, SoftFacts, SplitFacts, TeacherFacts, UnlabelledFacts,
-};
+pub use report::record::{DataFacts, ExtraFacts, HeldOut, Measured, Record, SplitFacts};

@@ -47,7 +47,7 @@ pub fn check_weights(path: &Path) -> Result<()> {
             path: path.into(),
             source: io::Error::other("it is no plain file, beside which a checkpoint could lie"),
         }),
-        false => check_file(path).and_then(|()| check_name(&beside(path, ".teacher-16.checkpoint"))),
+        false => check_file(path).and_then(|()| check_name(&beside(path, ".checkpoint"))),
     }
 }
 

@@ -28,7 +28,6 @@ impl Training {
             pixels: pixels.into(),
             wide: Box::default(),
             smiling: index % 2 == 1,
-            labelled: true,
             votes: None,
         };
         let task = Smiles::new(Loss::CrossEntropy, weights.metadata.clone());

@@ -71,7 +71,7 @@ fn pipes_and_devices_are_refused_wherever_a_file_belongs() {
         "eval --model pipe --data faces",
         "--data pipe --out a.safetensors",
         "--data /dev/zero --out a.safetensors",
-        &format!("{train} --soft-labels pipe"),
+        &format!("{train} --votes pipe"),
         &format!("{train} --init pipe"),
         &format!("{train} --preset face --boxes pipe").replace(" --preset paper-default", ""),
         "card --card pipe",

@@ -33,7 +33,6 @@ fn results() -> Value {
         pixels: vec![90; 12].into(),
         wide: Box::default(),
         smiling: index % 2 == 1,
-        labelled: true,
         votes: None,
     };
     let all: Vec<Sample> = (0..8).map(sample).collect();

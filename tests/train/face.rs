@@ -49,7 +49,6 @@ fn read(folder: &Path) -> FaceData {
         boxes: &[folder.join("boxes.csv")],
         ignored: &[],
         parts: &[],
-        hard: &[],
         no_face: Some(&folder.join("things")),
         extra: &[],
         extra_no_face: &[],
@@ -87,7 +86,6 @@ fn extra_pictures_are_not_split_and_those_with_faces_have_a_table() {
         boxes: &tables,
         ignored: &[],
         parts: &[],
-        hard: &[],
         no_face: None,
         extra: &extra,
         extra_no_face: &things,
@@ -116,15 +114,11 @@ fn pictures_of_several_faces_are_taken_whole_and_a_table_parts_them() {
     put(folder.path(), "more.csv", format!("file,x,y,w,h,score,rfb\n{rows}d.png,,,,,,\n"));
     put(folder.path(), "ignored.csv", "file,x,y,w,h\na.png,0,0,8,8\n");
     put(folder.path(), "parts.csv", parts);
-    // On a face, on what is unclear, and on nothing.
-    let hard = "a.png,22,16,40,64,0.9\na.png,0,1,8,8,0.9\na.png,80,40,9,9,0.9\nb.png,,,,,\n";
-    put(folder.path(), "hard.csv", format!("file,x,y,w,h,score\n{hard}"));
     let files = FaceFiles {
         data: &path("faces"),
         boxes: &[path("boxes.csv"), path("more.csv")],
         ignored: &[path("ignored.csv")],
         parts: &[path("parts.csv")],
-        hard: &[path("hard.csv")],
         no_face: None,
         extra: &[path("more")],
         extra_no_face: &[],
@@ -139,8 +133,6 @@ fn pictures_of_several_faces_are_taken_whole_and_a_table_parts_them() {
     // The second box of each is unsure.
     assert_eq!(known(&data.extra[0]), [("a.png".into(), 1, 2), ("d.png".into(), 0, 0)]);
     assert_eq!(known(&data.extra_validation), [("b.png".into(), 1, 1)]);
-    let hard: Vec<_> = data.extra[0].iter().flat_map(|picture| &picture.hard).map(|rect| rect.x).collect();
-    assert_eq!(hard, [80.0]);
 }
 
 #[test]
@@ -265,14 +257,9 @@ fn training_goes_on_from_weights() {
     let pairs = values(&first).into_iter().zip(values(&second));
     assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
     assert_eq!(second.metadata.training["init"]["command"], first.metadata.training["command"]);
-    for (rest, message) in [
-        ("--filters 8 --init a.safetensors", "is not the one of --preset face"),
-        ("--init a.safetensors --init b.safetensors", "--init given twice is not for --preset face"),
-    ] {
-        let output = train(&format!("{rest} --out c.safetensors"));
-        let log = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && log.contains(message), "{rest}: {log}");
-    }
+    let output = train("--filters 8 --init a.safetensors --out c.safetensors");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && log.contains("is not the one of --preset face"), "{log}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use gstsmile::train::Record;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::pictures::{jpeg, names, put, put_classes};
+use crate::pictures::{names, put, put_classes};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_smile-train");
 /// A network that learns the generated faces in seconds.
@@ -206,11 +206,7 @@ fn errors_have_their_exit_codes_and_leave_nothing() {
         (format!("--data faces {out} --test-fraction 1"), 2, "from 0 to less than 1"),
         (format!("--data faces {out} --batch 0"), 2, "--batch"),
         (format!("--data faces {out} --boxes a.csv"), 2, "--boxes is only for --preset face"),
-        (
-            format!("--data faces {out} --preset face --soft-labels a.csv"),
-            2,
-            "--soft-labels is not for --preset face",
-        ),
+        (format!("--data faces {out} --preset face --votes a.csv"), 2, "--votes is not for --preset face"),
         (
             format!("--data faces {out} --preset paper-deep --variation 0.5"),
             2,
@@ -281,83 +277,4 @@ fn help_and_version() {
         assert!(help.contains(part), "{part}");
     }
     assert!(succeeded(&run(folder.path(), "--version")).contains(env!("CARGO_PKG_VERSION")));
-}
-
-#[test]
-fn soft_labels_outweigh_labels_as_told() {
-    let folder = faces(60);
-    // Of the opposite opinion.
-    let rows = (0..60).map(|index| format!("smile/{index:03}.jpg,0.0\nno-smile/{index:03}.jpg,1.0\n"));
-    put(folder.path(), "soft-2.csv", format!("file,probability\n{}", rows.collect::<String>()));
-    let arguments = format!("{TRAIN} --epochs 10 --soft-labels soft-2.csv --trust 1");
-    let output = run(folder.path(), &arguments);
-    succeeded(&output);
-    assert!(errors(&output).contains("soft labels for 96 of 96 pictures"), "{}", errors(&output));
-    let weights = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
-    let training = serde_json::to_value(weights.metadata.training).unwrap();
-    let facts = &training["soft_labels"];
-    assert_eq!((&facts["file"], &facts["pictures"]), (&"soft-2.csv".into(), &96.into()));
-    assert_eq!(facts["trust"], 1.0);
-    assert!(training["accuracy"].as_f64().unwrap() < 0.1, "{training}");
-
-    // A fold takes its own table.
-    let folds = format!("cross-validate {arguments} --folds 2").replace("soft-2", "soft-{fold}");
-    let folds = folds.replace("--out smile.safetensors", "--out folds").replace("--epochs 10", "--epochs 1");
-    let output = run(folder.path(), &folds);
-    assert!(output.status.code() == Some(2) && errors(&output).contains("soft-1.csv"), "{}", errors(&output));
-    // Nothing goes on with another table, were it called the same and as long.
-    let table = fs::read_to_string(folder.path().join("soft-2.csv")).unwrap();
-    put(folder.path(), "soft-1.csv", &table);
-    succeeded(&run(folder.path(), &folds));
-    put(folder.path(), "soft-1.csv", table.replace(",0.0", ",0.1"));
-    let output = run(folder.path(), &format!("{folds} --resume"));
-    let log = errors(&output);
-    assert!(output.status.code() == Some(2) && log.contains("with another soft_labels"), "{log}");
-    put(folder.path(), "foreign.csv", "file,probability\nelsewhere.jpg,0.5\n");
-    let output = run(folder.path(), &arguments.replace("soft-2", "foreign"));
-    assert!(errors(&output).contains("names none of the 96 pictures"), "{}", errors(&output));
-}
-
-#[test]
-fn pictures_without_labels_teach_what_their_soft_labels_say() {
-    let folder = faces(10);
-    let mut rows = String::from("file,probability\n");
-    for index in 0..60 {
-        for (name, smiling) in [("a", true), ("b", false)] {
-            put(folder.path(), &format!("made/{name}-{index}.jpg"), jpeg(100 + index, smiling));
-            // Of the opposite opinion; the last are left out.
-            if index < 50 {
-                rows += &format!("{name}-{index}.jpg,{}\n", if smiling { 0.0 } else { 1.0 });
-            }
-        }
-    }
-    put(folder.path(), "soft.csv", rows);
-    let unlabelled = "--unlabelled made --unlabelled-share 6 --soft-labels soft.csv";
-    let arguments = format!("{TRAIN} --epochs 10 --trust 0 {unlabelled}");
-    let output = run(folder.path(), &arguments);
-    succeeded(&output);
-    let log = errors(&output);
-    assert!(log.contains("made: 120 pictures (without labels;"), "{log}");
-    assert!(log.contains("made: soft labels for 100 of 120"), "{log}");
-    let weights = SmileWeights::read(&folder.path().join("smile.safetensors")).unwrap();
-    let training = serde_json::to_value(weights.metadata.training).unwrap();
-    assert_eq!(
-        training["unlabelled"],
-        serde_json::json!([{ "name": "made", "pictures": 100, "skipped": 0 }])
-    );
-    assert_eq!(training["unlabelled_share"], 6.0);
-    assert!(training["accuracy"].as_f64().unwrap() < 0.3, "there are many more of them: {training}");
-
-    put(folder.path(), "foreign.csv", "file,probability\nsmile/000.jpg,0.5\n");
-    let output = run(folder.path(), &arguments.replace("soft.csv", "foreign.csv"));
-    let log = errors(&output);
-    assert!(
-        output.status.code() == Some(2) && log.contains("face in made, the first of which is a-0.jpg"),
-        "{log}"
-    );
-    let output = run(folder.path(), &arguments.replace("--unlabelled made", "--unlabelled faces"));
-    let log = errors(&output);
-    assert!(output.status.code() == Some(2) && log.contains("both have a picture no-smile/000.jpg"), "{log}");
-    let output = run(folder.path(), &format!("{TRAIN} --unlabelled made"));
-    assert!(errors(&output).contains("--soft-labels"), "{}", errors(&output));
 }

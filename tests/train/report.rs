@@ -50,12 +50,8 @@ fn record(dataset: &gstsmile::train::Dataset, result: Option<Measured>) -> Recor
         votes: vec![],
         parts: vec![],
         measured_extra: Default::default(),
-        unlabelled: vec![],
-        unlabelled_share: None,
         variation: None,
         init: None,
-        teachers: None,
-        soft_labels: None,
         result,
     }
 }

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use gstsmile::analysis::crop::{Cropper, Picture, Rect};
 use gstsmile::analysis::locate::face_square;
 use gstsmile::model::{
     Architecture, Block, FACE_VALUES, FaceMetadata, FaceWeights, Metadata, Region, SmileWeights,
 };
-use gstsmile::train::{Catalog, Loss, Pictures, Smiles, Task, Teachers, View, WIDE};
+use gstsmile::train::{Catalog, Loss, Pictures, Sample, Smiles, Task, View, WIDE};
 use image::{ImageFormat, Rgb, RgbImage};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -145,23 +145,15 @@ fn faces_not_found_are_left_out_of_training_and_count_as_mistakes() {
 }
 
 #[test]
-fn teachers_replace_labels_in_training_only() {
+fn labels_are_smoothed_in_training_only_and_votes_count_as_they_are() {
     let folder = faces(2);
     let dataset = Catalog::open(&folder.path().join("faces")).unwrap().decode(VIEW, || {}).unwrap();
-    let samples: Vec<_> = dataset.samples.iter().collect();
+    let mut samples = dataset.samples.clone();
     let metadata = Metadata::new(Architecture { input: [3, 64, 64], blocks: CONSTANT.into() });
-    let teacher = |bias: f32| SmileWeights {
-        metadata: metadata.clone(),
-        tensors: HashMap::from([
-            ("1.weight".into(), Tensor::zeros((1, 3 * 64 * 64), DType::F32, &Device::Cpu).unwrap()),
-            ("1.bias".into(), Tensor::new(&[bias], &Device::Cpu).unwrap()),
-        ]),
-    };
-    // Sure of a smile and sure of none: one half on average.
-    let teachers = Teachers::new(vec![teacher(30.0), teacher(-30.0)]).unwrap();
-    let task = Smiles::new(Loss::CrossEntropy, metadata.clone()).with_teachers(teachers, 0.5);
+    let task = Smiles::new(Loss::CrossEntropy, metadata).with_doubt(0.5);
     // What an answer that fits the labels costs.
-    let cost = |variation: Option<ChaCha8Rng>| {
+    let cost = |samples: &[Sample], variation: Option<ChaCha8Rng>| {
+        let samples: Vec<&Sample> = samples.iter().collect();
         let (_, wanted) = task.batch(&samples, variation, &Device::Cpu).unwrap();
         let logits: Vec<f32> = samples.iter().map(|sample| if sample.smiling { 3.0 } else { -3.0 }).collect();
         let answers = [Tensor::from_vec(logits, (samples.len(), 1), &Device::Cpu).unwrap()];
@@ -169,10 +161,15 @@ fn teachers_replace_labels_in_training_only() {
         assert_eq!(right, samples.len(), "right is what the label says");
         loss.to_scalar::<f32>().unwrap()
     };
+    let training = || Some(ChaCha8Rng::seed_from_u64(1));
     // A target of 3/4 costs a quarter of the logit more than one of 1.
     let label = (-3.0f32).exp().ln_1p();
-    assert!((cost(None) - label).abs() < 1e-5);
-    assert!((cost(Some(ChaCha8Rng::seed_from_u64(1))) - (label + 0.75)).abs() < 1e-5);
+    assert!((cost(&samples, None) - label).abs() < 1e-5);
+    assert!((cost(&samples, training()) - (label + 0.75)).abs() < 1e-5);
+    for sample in &mut samples {
+        sample.votes = Some(if sample.smiling { 0.9 } else { 0.1 });
+    }
+    assert!((cost(&samples, training()) - (label + 0.3)).abs() < 1e-5);
 }
 
 #[test]
@@ -278,55 +275,20 @@ fn a_fold_with_more_to_it_than_what_is_asked_for_is_refused() {
 }
 
 #[test]
-fn teachers_come_first_and_are_recorded() {
+fn weights_to_start_from_and_filters_fit_the_network() {
     let folder = faces(8);
-    let options = "--preset smile --data faces --face-model locator.safetensors --device cpu --epochs 1 --batch 8 \
-        --teachers 2 --trust 0.6 --out taught.safetensors";
-    let output = run(folder.path(), options);
-    succeeded(&output);
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(log.contains("teacher 2 of 2") && log.contains("seed 2001"), "{log}");
-    let training = SmileWeights::read(&folder.path().join("taught.safetensors")).unwrap().metadata.training;
-    let teachers = serde_json::json!({ "networks": 2, "filters": [16, 32, 64, 96, 96], "trust": 0.6 });
-    assert_eq!(training["teachers"], teachers);
-    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(files.len(), 3, "no teacher stays behind: {files:?}");
-
-    // What is finished is not taught again.
-    let again = run(folder.path(), &format!("{options} --resume"));
-    succeeded(&again);
-    let log = String::from_utf8_lossy(&again.stderr);
-    assert!(log.contains("trained already") && !log.contains("teacher 1"), "{log}");
-
-    // Each from weights of its own, the network itself from the first.
     let options =
         "--preset smile --data faces --face-model locator.safetensors --device cpu --epochs 1 --batch 8";
-    succeeded(&run(folder.path(), &format!("{options} --seed 7 --out other.safetensors")));
-    let init = "--init other.safetensors --init taught.safetensors --teachers 2 --out both.safetensors";
-    let output = run(folder.path(), &format!("{options} {init}"));
-    succeeded(&output);
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        log.contains("teacher 1 of 2, from other") && log.contains("teacher 2 of 2, from taught"),
-        "{log}"
-    );
-    let training = SmileWeights::read(&folder.path().join("both.safetensors")).unwrap().metadata.training;
-    assert_eq!(training["init"]["seed"], 7);
-
-    // Wider ones start from what is as wide.
-    succeeded(&run(folder.path(), &format!("{options} --filters 8,8,16,16,16 --out wide.safetensors")));
-    let wide =
-        "--init taught.safetensors --init wide.safetensors --teachers 1 --teacher-filters 8,8,16,16,16";
-    let output = run(folder.path(), &format!("{options} {wide} --out small.safetensors"));
-    succeeded(&output);
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(log.contains("teacher 1 of 1, from wide"), "{log}");
-    let metadata = SmileWeights::read(&folder.path().join("small.safetensors")).unwrap().metadata;
-    assert_eq!(metadata.training["teachers"]["filters"], serde_json::json!([8, 8, 16, 16, 16]));
-    assert_eq!(metadata.architecture, Architecture::smile());
+    succeeded(&run(
+        folder.path(),
+        &format!("{options} --seed 7 --filters 8,8,16,16,16 --out wide.safetensors"),
+    ));
+    let again = format!("{options} --filters 8,8,16,16,16 --init wide.safetensors --out more.safetensors");
+    succeeded(&run(folder.path(), &again));
+    let metadata = SmileWeights::read(&folder.path().join("more.safetensors")).unwrap().metadata;
+    assert_eq!(metadata.training["init"]["seed"], 7);
     for (wrong, message) in [
         ("--filters 8,16", "--filters: 2 numbers for 5 convolutions"),
-        ("--teachers 1 --teacher-filters 8,16", "--teacher-filters: 2 numbers for 5 convolutions"),
         ("--init wide.safetensors", "--init: the network in wide.safetensors"),
     ] {
         let output = run(folder.path(), &format!("{options} {wrong} --out never.safetensors"));

@@ -39,7 +39,6 @@ pub fn run(arguments: &EvalArguments, mut weights: FaceWeights, outputs: &Output
         boxes: &arguments.boxes,
         ignored: &arguments.ignore_boxes,
         parts: &arguments.parts,
-        hard: &[],
         no_face: arguments.no_face.as_deref(),
         extra: &[],
         extra_no_face: &[],

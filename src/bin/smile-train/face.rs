@@ -45,13 +45,12 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     }
     let recipe = arguments.recipe()?;
-    let init = arguments.init.first().map(|path| initial(path, &recipe, &outputs)).transpose()?;
+    let init = arguments.init.as_deref().map(|path| initial(path, &recipe, &outputs)).transpose()?;
     let data = read(&FaceFiles {
         data: &arguments.data,
         boxes: &arguments.boxes,
         ignored: &arguments.ignore_boxes,
         parts: &arguments.parts,
-        hard: &arguments.hard_boxes,
         no_face: arguments.no_face.as_deref(),
         extra: &arguments.extra,
         extra_no_face: &arguments.extra_no_face,

@@ -12,17 +12,13 @@ use gstsmile::train::{self, Checkpoint, Error, Recipe, Result, Task, Trainer};
 use crate::terminal::say;
 
 /// What must be the same for a checkpoint to be gone on from: where it stands, and the option.
-const FIXED: [(&str, &str); 22] = [
+const FIXED: [(&str, &str); 18] = [
     ("/architecture", "--preset, --filters or --dense"),
     ("/region", "--region"),
     ("/training/extra", "--extra, --extra-share, --extra-region or --extra-validation-fraction"),
     ("/training/init", "--init"),
-    ("/training/teachers", "--teachers, --teacher-filters or --trust"),
-    ("/training/soft_labels", "--soft-labels or --trust"),
     ("/training/votes", "--votes"),
     ("/training/parts", "--parts"),
-    ("/training/unlabelled", "--unlabelled"),
-    ("/training/unlabelled_share", "--unlabelled-share"),
     ("/training/variation", "--variation"),
     ("/training/data", "--data"),
     ("/training/split/seed", "--split-seed"),

@@ -69,7 +69,7 @@ fn written(train: &TrainArguments) -> Result<Outputs> {
     std::fs::create_dir_all(&train.out).map_err(|source| Error::Write { path: train.out.clone(), source })?;
     let mut all = Outputs::default();
     for path in &train.extra {
-        outputs::add_weights(&mut all, &weights_file(&train.out, path), train.teachers)?;
+        outputs::add_weights(&mut all, &weights_file(&train.out, path))?;
     }
     all.add("--out", &train.out.join(RESULTS))?;
     outputs::spare_training(&all, train)?;

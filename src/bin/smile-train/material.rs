@@ -1,6 +1,5 @@
 //! What training learns from, whatever is left out.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -22,8 +21,8 @@ pub struct Material {
     pub extra: Vec<Collection>,
     /// The one of them that nothing is learnt from.
     left_out: Option<usize>,
-    pub unlabelled: Vec<Dataset>,
-    init: Vec<(PathBuf, SmileWeights)>,
+    /// The weights to start from.
+    pub init: Option<SmileWeights>,
     /// The fingerprint of all that is learnt from.
     pub content: String,
     pub device: Device,
@@ -76,12 +75,7 @@ impl Material {
     pub fn read(arguments: &TrainArguments, outputs: &Outputs) -> Result<Self> {
         let device = arguments.device.open()?;
         let recipe = arguments.recipe()?;
-        let mut networks = vec![recipe.architecture.clone()];
-        if arguments.teachers > 0 {
-            networks.push(arguments.teacher_recipe()?.architecture);
-        }
-        let init = arguments.init.iter().map(|path| Ok((path.clone(), initial(path, &networks)?)));
-        let init = init.collect::<Result<_>>()?;
+        let init = arguments.init.as_deref().map(|path| initial(path, &recipe.architecture)).transpose()?;
         let mut metadata = Metadata::new(recipe.architecture);
         (metadata.region, metadata.margin) = arguments.region();
         metadata.temperature = arguments.temperature.unwrap_or(1.0) as f32;
@@ -97,14 +91,8 @@ impl Material {
         let mut dataset = reader.read("--data", catalog, metadata.region, false)?;
         count_votes(&votes, &mut dataset);
         let extra = reader.extra(&regions, (&classes, &votes))?;
-        let unlabelled = arguments
-            .unlabelled
-            .iter()
-            .map(|path| reader.read("--unlabelled", Catalog::unlabelled(path)?, metadata.region, false));
-        let unlabelled = unlabelled.collect::<Result<Vec<_>>>()?;
-        require_other_names(&unlabelled, &dataset)?;
-        let content = content(&dataset, &extra, &unlabelled);
-        Ok(Self { metadata, dataset, extra, left_out: None, unlabelled, init, content, device })
+        let content = content(&dataset, &extra);
+        Ok(Self { metadata, dataset, extra, left_out: None, init, content, device })
     }
 
     /// Leaves one of the other data sets out, and those before back in.
@@ -116,12 +104,6 @@ impl Material {
     pub fn others(&self) -> impl Iterator<Item = &Collection> {
         let all = self.extra.iter().enumerate();
         all.filter(|(index, _)| self.left_out != Some(*index)).map(|(_, collection)| collection)
-    }
-
-    /// The weights that a network can start from, with their files.
-    pub fn init_of(&self, network: &Architecture) -> Vec<(&Path, &SmileWeights)> {
-        let fitting = self.init.iter().filter(|(_, weights)| weights.metadata.architecture == *network);
-        fitting.map(|(path, weights)| (path.as_path(), weights)).collect()
     }
 }
 
@@ -174,13 +156,13 @@ pub fn count_votes(votes: &Votes, dataset: &mut Dataset) {
     }
 }
 
-/// Weights to start from, for one of the networks.
-fn initial(path: &Path, networks: &[Architecture]) -> Result<SmileWeights> {
+/// Weights to start from.
+fn initial(path: &Path, network: &Architecture) -> Result<SmileWeights> {
     let weights = SmileWeights::read(path)?;
-    match networks.contains(&weights.metadata.architecture) {
+    match weights.metadata.architecture == *network {
         true => Ok(weights),
         false => Err(Error::Mismatch(format!(
-            "--init: the network in {} is not the one of --preset, --filters (or --teacher-filters) and --dense; \
+            "--init: the network in {} is not the one of --preset, --filters and --dense; \
              `smile-train info` prints what it is",
             path.display()
         ))),
@@ -189,11 +171,9 @@ fn initial(path: &Path, networks: &[Architecture]) -> Result<SmileWeights> {
 
 /// The fingerprint of pictures as networks see them, so that it tells other files apart, faces cut otherwise, and
 /// other votes and parts.
-fn content(dataset: &Dataset, extra: &[Collection], unlabelled: &[Dataset]) -> String {
+fn content(dataset: &Dataset, extra: &[Collection]) -> String {
     let mut all = Fingerprint::default();
-    for sample in [dataset].into_iter().chain(unlabelled).flat_map(|dataset| &dataset.samples) {
-        add(&mut all, sample, 0);
-    }
+    dataset.samples.iter().for_each(|sample| add(&mut all, sample, 0));
     for collection in extra {
         for (part, samples) in [(0, collection.training()), (1, collection.validation())] {
             samples.into_iter().for_each(|sample| add(&mut all, sample, part));
@@ -207,18 +187,4 @@ fn add(all: &mut Fingerprint, sample: &Sample, part: u8) {
     all.add(&[part, u8::from(sample.smiling)]);
     all.add(&sample.votes.unwrap_or(f32::NAN).to_le_bytes());
     all.add(&sample.pixels);
-}
-
-/// One table names both, and must not mean a picture of `dataset`, which may be held out.
-fn require_other_names(unlabelled: &[Dataset], dataset: &Dataset) -> Result<()> {
-    let names: HashSet<&str> = dataset.samples.iter().map(|sample| sample.name.as_str()).collect();
-    for Dataset { name, samples, .. } in unlabelled {
-        if let Some(sample) = samples.iter().find(|sample| names.contains(sample.name.as_str())) {
-            return Err(Error::Mismatch(format!(
-                "--unlabelled: {name} and {} both have a picture {}; give one of them another name, so that --soft-labels can tell them apart",
-                dataset.name, sample.name
-            )));
-        }
-    }
-    Ok(())
 }

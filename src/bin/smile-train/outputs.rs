@@ -20,7 +20,7 @@ const ANSWERS: [&str; 2] = ["predictions.csv", "results.json"];
 pub fn of_training(arguments: &TrainArguments) -> Result<Outputs> {
     train::check_weights(&arguments.out)?;
     let mut outputs = Outputs::default();
-    add_weights(&mut outputs, &arguments.out, arguments.teachers)?;
+    add_weights(&mut outputs, &arguments.out)?;
     if let Some(folder) = &arguments.report {
         train::check_folder(folder)?;
         add_all(&mut outputs, "--report", folder, &REPORT)?;
@@ -37,7 +37,7 @@ pub fn of_folds(arguments: &TrainArguments, folds: usize) -> Result<Outputs> {
     let mut outputs = Outputs::default();
     for number in 1..=folds {
         let out = arguments.out.join(format!("fold-{number}.safetensors"));
-        add_weights(&mut outputs, &out, arguments.teachers)?;
+        add_weights(&mut outputs, &out)?;
     }
     add_all(&mut outputs, "--out", &arguments.out, &ANSWERS)?;
     add_all(&mut outputs, "--out", &arguments.out, &MEASURED)?;
@@ -67,14 +67,9 @@ pub fn add(outputs: &mut Outputs, option: &str, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Where one of these could not be written.
-pub fn add_weights(outputs: &mut Outputs, out: &Path, teachers: usize) -> Result<()> {
+pub fn add_weights(outputs: &mut Outputs, out: &Path) -> Result<()> {
     outputs.add("--out", out)?;
-    outputs.add("the checkpoint beside --out", &train::beside(out, ".checkpoint"))?;
-    for number in 1..=teachers {
-        let teacher = train::beside(out, &format!(".teacher-{number}"));
-        outputs.add("a teacher beside --out", &teacher)?;
-    }
-    Ok(())
+    outputs.add("the checkpoint beside --out", &train::beside(out, ".checkpoint"))
 }
 
 fn add_all(outputs: &mut Outputs, option: &str, folder: &Path, names: &[&str]) -> Result<()> {
@@ -86,30 +81,20 @@ fn add_all(outputs: &mut Outputs, option: &str, folder: &Path, names: &[&str]) -
 /// # Errors
 /// Where one would be overwritten.
 pub fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<()> {
-    let TrainArguments { data, extra, unlabelled, no_face, extra_no_face, init, face_model, .. } = arguments;
+    let TrainArguments { data, extra, no_face, extra_no_face, face_model, .. } = arguments;
     let files = |option: &'static str, paths: &[PathBuf]| {
         paths.iter().try_for_each(|path| outputs.spare(option, path))
     };
     outputs.spare("--data", data)?;
     files("--extra", extra)?;
-    files("--unlabelled", unlabelled)?;
     files("--extra-no-face", extra_no_face)?;
     files("--boxes", &arguments.boxes)?;
     files("--ignore-boxes", &arguments.ignore_boxes)?;
     files("--parts", &arguments.parts)?;
     files("--votes", &arguments.votes)?;
-    files("--hard-boxes", &arguments.hard_boxes)?;
-    files("--init", init)?;
+    spare_some(outputs, "--init", arguments.init.as_deref())?;
     spare_some(outputs, "--no-face", no_face.as_deref())?;
-    spare_some(outputs, "--face-model", face_model.as_deref())?;
-    if let Some(path) = &arguments.soft_labels {
-        // A fold's own table where the name has its number.
-        const MOST_FOLDS: usize = 100;
-        for fold in 0..=MOST_FOLDS {
-            outputs.spare("--soft-labels", &for_fold(path, fold))?;
-        }
-    }
-    Ok(())
+    spare_some(outputs, "--face-model", face_model.as_deref())
 }
 
 /// Makes sure that a file is not overwritten, if there is one.
@@ -118,12 +103,6 @@ pub fn spare_training(outputs: &Outputs, arguments: &TrainArguments) -> Result<(
 /// Where it would be.
 pub fn spare_some(outputs: &Outputs, option: &str, path: Option<&Path>) -> Result<()> {
     path.map_or(Ok(()), |path| outputs.spare(option, path))
-}
-
-/// The name of a table for one fold.
-pub fn for_fold(path: &Path, fold: usize) -> PathBuf {
-    let text = path.to_str().filter(|text| text.contains("{fold}"));
-    text.map_or(path.into(), |text| text.replace("{fold}", &fold.to_string()).into())
 }
 
 /// Makes sure that no file of a data set is overwritten.

@@ -14,10 +14,6 @@ impl TrainArguments {
             true => vec![
                 ("--region", self.region.is_some()),
                 ("--face-model", self.face_model.is_some()),
-                ("--init given twice", self.init.len() > 1),
-                ("--teachers", self.teachers > 0),
-                ("--soft-labels", self.soft_labels.is_some()),
-                ("--unlabelled", !self.unlabelled.is_empty()),
                 ("--classes", !self.classes.is_empty()),
                 ("--votes", !self.votes.is_empty()),
                 ("--extra-region", self.extra_region != [RegionArgument::Full]),
@@ -28,7 +24,6 @@ impl TrainArguments {
             false => vec![
                 ("--boxes", !self.boxes.is_empty()),
                 ("--ignore-boxes", !self.ignore_boxes.is_empty()),
-                ("--hard-boxes", !self.hard_boxes.is_empty()),
                 ("--no-face", self.no_face.is_some()),
                 ("--extra-no-face", !self.extra_no_face.is_empty()),
             ],
@@ -97,22 +92,12 @@ impl TrainArguments {
                 *units = dense;
             }
         }
-        set_filters(&mut recipe, &self.filters, "--filters")?;
+        set_filters(&mut recipe, &self.filters)?;
         recipe.seed = self.seed;
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
         recipe.l2 = self.l2.unwrap_or(recipe.l2);
         recipe.batch = self.batch.unwrap_or(recipe.batch);
         recipe.learning_rate = self.learning_rate.unwrap_or(recipe.learning_rate);
-        Ok(recipe)
-    }
-
-    /// The recipe of teachers.
-    ///
-    /// # Errors
-    /// Where `--filters` or `--teacher-filters` doesn't fit the number of convolutions.
-    pub fn teacher_recipe(&self) -> gstsmile::train::Result<Recipe> {
-        let mut recipe = self.recipe()?;
-        set_filters(&mut recipe, &self.teacher_filters, "--teacher-filters")?;
         Ok(recipe)
     }
 }
@@ -130,7 +115,7 @@ fn each<T: Copy>(option: &str, what: &str, values: &[T], count: usize) -> gstsmi
 }
 
 /// Gives each convolution its filters: none to leave them, one number for all, or one for each.
-fn set_filters(recipe: &mut Recipe, wanted: &[usize], option: &str) -> gstsmile::train::Result<()> {
+fn set_filters(recipe: &mut Recipe, wanted: &[usize]) -> gstsmile::train::Result<()> {
     let blocks = &mut recipe.architecture.blocks;
     let convolutions: Vec<&mut usize> = blocks
         .iter_mut()
@@ -141,7 +126,7 @@ fn set_filters(recipe: &mut Recipe, wanted: &[usize], option: &str) -> gstsmile:
         .collect();
     if wanted.len() > 1 && wanted.len() != convolutions.len() {
         return Err(Error::Mismatch(format!(
-            "{option}: {} numbers for {} convolutions; give one for each, or one for all",
+            "--filters: {} numbers for {} convolutions; give one for each, or one for all",
             wanted.len(),
             convolutions.len()
         )));

@@ -10,9 +10,7 @@ use std::time::Instant;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use gstsmile::model::{FaceWeights, Region};
-use gstsmile::train::{
-    Catalog, DataFacts, Dataset, EpochResult, Error, Layout, Observer, Progress, Result, View,
-};
+use gstsmile::train::{Catalog, DataFacts, Dataset, EpochResult, Error, Observer, Progress, Result, View};
 
 /// Says something in a line of its own, as `eprintln!` does; see [`say_line`].
 macro_rules! say {
@@ -85,10 +83,7 @@ pub fn read_data(catalog: Catalog, view: View) -> Result<Dataset> {
         "{}: {} pictures ({}; {}){}{}",
         facts.name,
         dataset.samples.len(),
-        match dataset.layout {
-            Layout::Unlabelled => "without labels".into(),
-            layout => format!("{smiling} smiling, {not_smiling} not smiling; layout {}", layout.name()),
-        },
+        format_args!("{smiling} smiling, {not_smiling} not smiling; layout {}", dataset.layout.name()),
         match view.region {
             Region::Full => "whole pictures",
             Region::Center => "largest centred squares",

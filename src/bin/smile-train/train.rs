@@ -13,8 +13,7 @@ use gstsmile::model::{Classifier, Metadata, SmileWeights, Weights};
 use gstsmile::train::report::Report;
 use gstsmile::train::{
     self, Confusion, DataFacts, Dataset, Error, Examples, Extra, HeldOut, Lock, Measured, Outcome, Parts,
-    Recipe, Record, Result, Sample, Smiles, SoftFacts, SoftLabels, Split, SplitFacts, TeacherFacts, Teachers,
-    Trainer, UnlabelledFacts,
+    Recipe, Record, Result, Sample, Smiles, Split, SplitFacts, Trainer,
 };
 
 use crate::arguments::TrainArguments;
@@ -33,9 +32,7 @@ pub fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     limit_threads(arguments.threads);
     let outputs = outputs::of_training(arguments)?;
     let _lock = Lock::take(&arguments.out)?;
-    if arguments.teachers == 0 || !arguments.resume {
-        Files::new(&arguments.out).check_checkpoint(arguments.resume)?;
-    }
+    Files::new(&arguments.out).check_checkpoint(arguments.resume)?;
     let material = Material::read(arguments, &outputs)?;
     // The test part stays untouched while options are chosen.
     let part = if arguments.validation_fraction > 0.0 { HeldOut::Validation } else { HeldOut::Test };
@@ -70,8 +67,8 @@ pub struct Learnt<'a> {
     pub probabilities: Vec<f32>,
 }
 
-/// Trains a network, after its teachers if it is to have any, and writes it to `out`. With `--resume`,
-/// what an earlier run has finished is taken as it is. `None` where the user ends it.
+/// Trains a network and writes it to `out`. With `--resume`, what an earlier run has finished is taken as it is.
+/// `None` where the user ends it.
 pub fn learn<'a>(
     arguments: &'a TrainArguments,
     material: &'a Material,
@@ -79,58 +76,7 @@ pub fn learn<'a>(
     out: &Path,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Learnt<'a>>> {
-    let mut teachers = Vec::new();
-    // What is finished needs no teachers any more.
-    let wanted = if Files::new(out).are_finished(arguments.resume, out) { 0 } else { arguments.teachers };
-    for number in 1..=wanted {
-        let file = train::beside(out, &format!(".teacher-{number}"));
-        if file.exists() {
-            SmileWeights::read(&file).map_err(|error| {
-                Error::Mismatch(format!(
-                    "{error}; a teacher would replace it: move it away, or give another --out"
-                ))
-            })?;
-        }
-        let mut recipe = arguments.teacher_recipe()?;
-        recipe.seed += 1000 * number as u64;
-        let fitting = material.init_of(&recipe.architecture);
-        let init = fitting.get((number - 1) % fitting.len().max(1)).copied();
-        let from = init.map_or(String::new(), |(path, _)| format!(", from {}", path.display()));
-        say!("teacher {number} of {}{from}", arguments.teachers);
-        let init = init.map(|(_, weights)| weights);
-        let start = Start { recipe, init, teachers: Vec::new(), taught: None };
-        match Session::new(arguments, material, start, what, Files::new(&file))?.run(&file, stop)? {
-            Some(learnt) => teachers.push(learnt.weights),
-            None => return Ok(None),
-        }
-    }
-    let recipe = arguments.recipe()?;
-    let init = material.init_of(&recipe.architecture).first().map(|(_, weights)| *weights);
-    let taught = match arguments.teachers {
-        0 => None,
-        networks => {
-            let filters = arguments.teacher_recipe()?.architecture.filters();
-            Some(TeacherFacts { networks, filters, trust: arguments.trust })
-        }
-    };
-    let start = Start { recipe, init, teachers, taught };
-    let session = Session::new(arguments, material, start, what, Files::new(out))?;
-    let learnt = session.run(out, stop)?;
-    if learnt.is_some() {
-        for number in 1..=arguments.teachers {
-            let _ = std::fs::remove_file(train::beside(out, &format!(".teacher-{number}")));
-        }
-    }
-    Ok(learnt)
-}
-
-/// What a network begins with.
-struct Start<'a> {
-    recipe: Recipe,
-    init: Option<&'a SmileWeights>,
-    teachers: Vec<SmileWeights>,
-    /// What is recorded of them.
-    taught: Option<TeacherFacts>,
+    Session::new(arguments, material, what, Files::new(out))?.run(out, stop)
 }
 
 /// The training of one network.
@@ -151,16 +97,15 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A network that learns from the training part of `split`, and from teachers if there are, and is
-    /// measured on `part`.
+    /// A network that learns from the training part of `split` and is measured on `part`.
     fn new(
         arguments: &'a TrainArguments,
         material: &'a Material,
-        Start { recipe, init, teachers, taught }: Start,
         (split, part): (Split, HeldOut),
         files: Files,
     ) -> Result<Self> {
-        let Material { dataset, unlabelled, device, .. } = material;
+        let Material { dataset, init, device, .. } = material;
+        let recipe = arguments.recipe()?;
         if !arguments.resume {
             files.check_ours()?;
         }
@@ -169,35 +114,16 @@ impl<'a> Session<'a> {
         let mut metadata =
             Metadata { architecture: recipe.architecture.clone(), ..material.metadata.clone() };
         let mut record = record(arguments, &recipe, material, split, &parts);
-        record.init = init.map(|weights| weights.metadata.training.clone());
-        record.teachers = taught;
+        record.init = init.as_ref().map(|weights| weights.metadata.training.clone());
         let training = dataset.select(&parts.training);
         let others = material.others().map(|collection| (collection.name(), collection.validation()));
         let others = others.filter(|(_, samples)| !samples.is_empty()).collect();
         let extra = material.others().map(|extra| Extra { examples: extra.training(), share: extra.share });
-        let mut extra: Vec<Extra<Sample>> = extra.collect();
-        let soft = arguments.soft_labels.as_ref();
-        let soft = soft.map(|path| soft_labels(path, split, (&training, &extra), unlabelled)).transpose()?;
-        let (unlabelled, facts) = named(unlabelled, soft.as_ref().map(|(labels, _)| labels))?;
-        record.unlabelled_share = (!facts.is_empty()).then_some(arguments.unlabelled_share);
-        record.unlabelled = facts;
-        extra.push(Extra { examples: unlabelled, share: arguments.unlabelled_share });
-        record.soft_labels = soft.as_ref().map(|(labels, pictures)| SoftFacts {
-            file: labels.name.clone(),
-            fingerprint: labels.fingerprint.clone(),
-            pictures: *pictures,
-            trust: arguments.trust,
-        });
+        let extra = extra.collect();
         metadata.training = record.to_metadata();
-        let mut task = Smiles::new(arguments.loss(), metadata.clone())
+        let task = Smiles::new(arguments.loss(), metadata.clone())
             .with_doubt(arguments.preset.doubt())
             .with_variation(arguments.variation().unwrap_or_default() as f32);
-        if let Some((labels, _)) = soft {
-            task = task.with_soft_labels(labels, arguments.trust as f32);
-        }
-        if !teachers.is_empty() {
-            task = task.with_teachers(Teachers::new(teachers)?, arguments.trust as f32);
-        }
         let facts = files::facts_of_run(&metadata, &material.content);
         let trainer = match (arguments.resume && files.checkpoint.is_file(), init) {
             (true, _) => files.resume(&facts, &recipe, task, device)?,
@@ -373,65 +299,11 @@ fn record(
         extra_share: None,
         votes: names(&arguments.votes),
         parts: names(&arguments.parts),
-        unlabelled: Vec::new(),
-        unlabelled_share: None,
         variation: arguments.variation(),
         init: None,
-        teachers: None,
-        soft_labels: None,
         result: None,
         measured_extra: BTreeMap::new(),
     }
-}
-
-/// The table of soft labels for this split, and how many of the pictures to learn from it names.
-fn soft_labels(
-    path: &Path,
-    split: Split,
-    (training, extra): (&[&Sample], &[Extra<Sample>]),
-    unlabelled: &[Dataset],
-) -> Result<(SoftLabels, usize)> {
-    let fold = split.fold.map_or(0, |fold| fold.number);
-    let path = outputs::for_fold(path, fold);
-    let labels = SoftLabels::read(&path)?;
-    let all: Vec<&&Sample> = training.iter().chain(extra.iter().flat_map(|extra| &extra.examples)).collect();
-    let known = all.iter().filter(|sample| labels.of(sample).is_some()).count();
-    let all = all.len();
-    if known == 0 && unlabelled.is_empty() {
-        return Err(Error::Mismatch(format!(
-            "--soft-labels: {} names none of the {all} pictures to learn from, the first of which is {}",
-            path.display(),
-            training.first().map_or("", |sample| &sample.name)
-        )));
-    }
-    say!("soft labels for {known} of {all} pictures to learn from");
-    Ok((labels, known))
-}
-
-/// Of pictures without labels those with a face that the table names, and what is recorded of each data set.
-fn named<'a>(
-    unlabelled: &'a [Dataset],
-    soft: Option<&SoftLabels>,
-) -> Result<(Vec<&'a Sample>, Vec<UnlabelledFacts>)> {
-    let is_named = |sample: &&Sample| {
-        !sample.pixels.is_empty() && soft.is_some_and(|labels| labels.of(sample).is_some())
-    };
-    let mut all = Vec::new();
-    let mut facts = Vec::new();
-    for Dataset { name, samples, skipped, .. } in unlabelled {
-        let before = all.len();
-        all.extend(samples.iter().filter(is_named));
-        let (pictures, skipped) = (all.len() - before, skipped.len());
-        if pictures == 0 {
-            return Err(Error::Mismatch(format!(
-                "--unlabelled: the table of --soft-labels names none of the pictures with a face in {name}, the first of which is {}",
-                samples.first().map_or("", |sample| &sample.name)
-            )));
-        }
-        say!("{name}: soft labels for {pictures} of {} pictures without labels", samples.len());
-        facts.push(UnlabelledFacts { name: name.clone(), pictures, skipped });
-    }
-    Ok((all, facts))
 }
 
 fn require_both_classes(dataset: &Dataset, parts: &Parts) -> Result<()> {

@@ -27,9 +27,8 @@ pub struct Sample {
     /// The same with [`WIDE`] times as much of the picture in both directions, at the same scale;
     /// empty where nobody asked for it.
     pub wide: Box<[u8]>,
-    /// What its label says; of pictures without labels, nothing.
+    /// What its label says.
     pub smiling: bool,
-    pub labelled: bool,
     /// The share of people who saw a smile, where some were asked: see [`crate::train::Votes`].
     pub votes: Option<f32>,
 }
@@ -96,17 +95,6 @@ impl Catalog {
         Ok(Self { source, layout, pictures })
     }
 
-    /// Lists all pictures in a folder or archive, whatever its layout, without labels.
-    ///
-    /// # Errors
-    /// Where there is none.
-    pub fn unlabelled(path: &Path) -> Result<Self> {
-        let source = Source::open(path)?;
-        let layout = Layout::Unlabelled;
-        let pictures = layout.pictures(&source, &Classes::default())?;
-        Ok(Self { source, layout, pictures })
-    }
-
     pub fn len(&self) -> usize {
         self.pictures.len()
     }
@@ -134,8 +122,8 @@ impl Catalog {
     pub fn folders(&self) -> Vec<PathBuf> {
         let root = self.source.root();
         let first = |picture: &Labelled| match picture.name.split_once('/') {
-            Some((folder, _)) if self.layout != Layout::Unlabelled => root.join(folder),
-            _ => root.clone(),
+            Some((folder, _)) => root.join(folder),
+            None => root.clone(),
         };
         let mut folders: Vec<PathBuf> = self.pictures.iter().map(first).collect();
         folders.dedup();
@@ -166,7 +154,6 @@ impl Catalog {
     pub fn decode(self, view: View, decoded: impl Fn() + Sync) -> Result<Dataset> {
         // Where one can be had, each thread can have its own.
         view.locator.map(Locator::new).transpose()?;
-        let labelled = self.layout != Layout::Unlabelled;
         let results: Vec<_> = self
             .pictures
             .into_par_iter()
@@ -176,9 +163,7 @@ impl Catalog {
                     let cut = read(&self.source, &name).map(|image| cutter.cut(&image));
                     decoded();
                     match cut {
-                        Ok([pixels, wide]) => {
-                            Ok(Sample { name, pixels, wide, smiling, labelled, votes: None })
-                        }
+                        Ok([pixels, wide]) => Ok(Sample { name, pixels, wide, smiling, votes: None }),
                         Err(reason) => Err(Skipped { name, reason }),
                     }
                 },
@@ -327,7 +312,6 @@ pub(in crate::train) mod tests {
             pixels: Box::default(),
             wide: Box::default(),
             smiling,
-            labelled: true,
             votes: None,
         };
         labels.iter().map(sample).collect()

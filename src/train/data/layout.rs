@@ -27,9 +27,6 @@ pub enum Layout {
     /// `smile/` and `no-smile/`, or other names that [`Classes`] knows.
     #[serde(rename = "folder a class")]
     Classes,
-    /// Pictures anywhere, that nobody has labelled.
-    #[serde(rename = "without labels")]
-    Unlabelled,
 }
 
 /// A picture's name in its source, with its label.
@@ -48,7 +45,6 @@ impl Layout {
             Self::Genki4k => "GENKI-4K",
             Self::GenkiR2009a => "GENKI-R2009a",
             Self::Classes => "folder a class",
-            Self::Unlabelled => "without labels",
         }
     }
 
@@ -57,7 +53,7 @@ impl Layout {
         match self {
             Self::Genki4k => &["labels.txt"],
             Self::GenkiR2009a => &[R2009A_IMAGES, R2009A_LABELS],
-            Self::Classes | Self::Unlabelled => &[],
+            Self::Classes => &[],
         }
     }
 
@@ -91,7 +87,6 @@ impl Layout {
             Self::Classes => {
                 "`smile/` and `no-smile/`, or others that --classes smile=… no-smile=… names".into()
             }
-            Self::Unlabelled => "pictures".into(),
         };
         format!("{parts} ({})", self.name())
     }
@@ -101,11 +96,10 @@ impl Layout {
             Self::Genki4k => source.has("labels.txt") || source.has_folder("files"),
             Self::GenkiR2009a => source.has(R2009A_IMAGES) || source.has(R2009A_LABELS),
             Self::Classes => folders(source).iter().any(|folder| classes.of(folder).is_some()),
-            Self::Unlabelled => true,
         }
     }
 
-    /// In name order; without labels, none smiles.
+    /// In name order.
     pub(in crate::train) fn pictures(self, source: &Source, classes: &Classes) -> Result<Vec<Labelled>> {
         let mut pictures = match self {
             Self::Genki4k => pair(source, "labels.txt", pictures_in(source, "files"))?,
@@ -117,9 +111,6 @@ impl Layout {
                 pair(source, R2009A_LABELS, names.collect())?
             }
             Self::Classes => by_folder(source, classes)?,
-            Self::Unlabelled => {
-                all_pictures(source).into_iter().map(|name| Labelled { name, smiling: false }).collect()
-            }
         };
         pictures.sort_by(|a, b| a.name.cmp(&b.name));
         match pictures.is_empty() {

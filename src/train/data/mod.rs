@@ -10,7 +10,6 @@ pub mod layout;
 pub mod located;
 pub mod part_tables;
 pub mod plane;
-pub mod soft_labels;
 pub mod source;
 pub mod split;
 pub mod table;

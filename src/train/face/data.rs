@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::boxes::{Boxes, FoundBoxes, Known};
+use super::boxes::{Boxes, Known};
 use crate::analysis::Landmarks;
 use crate::analysis::crop::Rect;
 use crate::train::data::dataset::{self, last_component};
@@ -35,19 +35,6 @@ pub struct Picture {
     pub unclear: Vec<Rect>,
     /// The part that a table puts it in.
     pub part: Option<TablePart>,
-    /// Boxes that a locator took for faces where there are none.
-    pub hard: Vec<Rect>,
-}
-
-impl Picture {
-    /// Takes the boxes that lie on nothing known.
-    fn add_hard(&mut self, found: &FoundBoxes) {
-        let known = || self.faces.iter().map(|face| face.rect).chain(self.unclear.iter().copied());
-        let is_hard = |rect: &Rect| known().all(|known| known.overlap(*rect) < NEAR);
-        let boxes = found.of(&self.name).unwrap_or_default().iter().map(|(rect, _)| *rect);
-        let hard: Vec<Rect> = boxes.filter(is_hard).collect();
-        self.hard.extend(hard);
-    }
 }
 
 /// What overlaps a face or something unclear by this intersection over union is no false box.
@@ -63,9 +50,6 @@ pub struct FaceFiles<'a> {
     pub ignored: &'a [PathBuf],
     /// CSV tables that say to which part pictures of `extra` belong.
     pub parts: &'a [PathBuf],
-    /// CSV tables of boxes that a locator found in pictures to learn from; those where there is no face are hard
-    /// negatives (Sung and Poggio, "Example-Based Learning for View-Based Human Face Detection", 1998).
-    pub hard: &'a [PathBuf],
     /// Pictures without faces, parted as those of `data` are.
     pub no_face: Option<&'a Path>,
     /// More pictures with faces, for training alone but for those that a table of `parts` holds out, and
@@ -102,7 +86,7 @@ impl FaceData {
     /// # Errors
     /// Where a folder, archive or table can't be read, or no box fits a picture.
     pub fn read(files: &FaceFiles, decoded: impl Fn(usize, usize) + Sync) -> Result<Self> {
-        let FaceFiles { data, boxes, ignored, parts, hard, no_face, extra, extra_no_face } = *files;
+        let FaceFiles { data, boxes, ignored, parts, no_face, extra, extra_no_face } = *files;
         let boxes = Boxes::read(boxes, ignored, parts)?;
         let known = |name: &str| Some((boxes.known(name)?, boxes.part(name)));
         let mut all = Self::default();
@@ -120,13 +104,6 @@ impl FaceData {
             all.extra.push(more);
         }
         all.take(data, &decoded, known)?;
-        for path in hard {
-            let found = FoundBoxes::read(path)?;
-            all.pictures
-                .iter_mut()
-                .chain(all.extra.iter_mut().flatten())
-                .for_each(|picture| picture.add_hard(&found));
-        }
         require(&boxes, data, &all.pictures)?;
         if let Some(path) = no_face {
             all.take(path, &decoded, |_| Some((Known::default(), None)))?;
@@ -160,9 +137,7 @@ impl FaceData {
                 let Known { faces, unclear } = known;
                 decoded(done.fetch_add(1, Ordering::Relaxed) + 1, count);
                 match picture {
-                    Ok(image) => {
-                        Ok(Picture { name, grey: Grey::new(&image), faces, unclear, part, hard: Vec::new() })
-                    }
+                    Ok(image) => Ok(Picture { name, grey: Grey::new(&image), faces, unclear, part }),
                     Err(reason) => Err(Skipped { name, reason }),
                 }
             })

@@ -404,7 +404,6 @@ mod tests {
             faces: vec![face],
             unclear: vec![],
             part: None,
-            hard: vec![],
         };
         for degrees in [-90.0, -30.0, 0.0, 45.0, 180.0] {
             let View { plane, faces, .. } = View::turned(&picture, degrees);

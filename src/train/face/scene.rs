@@ -35,7 +35,7 @@ const SEEN: [f32; 2] = [0.65, 0.08];
 const MOST_ENLARGED: f32 = 2.5;
 /// How often four scenes of a quarter's size make one: more faces, and smaller ones.
 const MOSAIC: f32 = 0.25;
-/// How often a window is drawn near some other place of the picture than a face, a hard negative where there is one:
+/// How often a window is drawn near some other place of the picture than a face:
 /// hands, wheels and the backs of heads are where faces are, and rarely among pictures without any.
 const ELSEWHERE: f32 = 0.25;
 /// Standard deviation of the strongest blur, as a share of the smallest face's height.
@@ -267,14 +267,13 @@ impl Scene {
     fn window(&mut self, picture: &Picture, rng: &mut ChaCha8Rng) {
         let Some(Face { rect, .. }) = picture.faces.choose(rng).copied() else { return };
         let bounds = picture.grey.bounds();
-        let rect = match (chance(rng, ELSEWHERE), picture.hard.choose(rng)) {
-            (true, Some(hard)) => *hard,
-            (true, None) => Rect {
+        let rect = match chance(rng, ELSEWHERE) {
+            true => Rect {
                 x: rng.random_range(0.0..bounds.width) - rect.width / 2.0,
                 y: rng.random_range(0.0..bounds.height) - rect.height / 2.0,
                 ..rect
             },
-            (false, _) => rect,
+            false => rect,
         };
         let sides = [self.plane.width as f32, self.plane.height as f32];
         let height = log_uniform(rng, HEIGHTS[0], 0.9 * sides[1]);

@@ -5,5 +5,4 @@ pub mod average;
 pub mod loss;
 pub mod recipe;
 pub mod smile;
-pub mod teachers;
 pub mod trainer;

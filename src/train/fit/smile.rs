@@ -8,11 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::recipe::Loss;
-use super::teachers::Teachers;
 use super::trainer::Task;
 use crate::model::{Classifier, Metadata};
 use crate::train::data::dataset::Sample;
-use crate::train::data::soft_labels::SoftLabels;
 use crate::train::data::vary::{Blur, vary};
 use crate::train::error::Result;
 
@@ -22,14 +20,12 @@ pub struct Smiles {
     metadata: Metadata,
     doubt: f32,
     variation: f32,
-    soft_labels: Option<(SoftLabels, f32)>,
-    teachers: Option<(Teachers, f32)>,
 }
 
 impl Smiles {
     /// For networks that `metadata` describes.
     pub fn new(loss: Loss, metadata: Metadata) -> Self {
-        Self { loss, metadata, doubt: 0.0, variation: 0.0, soft_labels: None, teachers: None }
+        Self { loss, metadata, doubt: 0.0, variation: 0.0 }
     }
 
     /// Takes the share `doubt` of each label back in training and gives one half instead, since
@@ -43,31 +39,10 @@ impl Smiles {
         Self { variation, ..self }
     }
 
-    /// Replaces the share `trust` of the label of each picture that the table names by what it says; without a
-    /// label, what the table says is all there is.
-    pub fn with_soft_labels(self, labels: SoftLabels, trust: f32) -> Self {
-        Self { soft_labels: Some((labels, trust)), ..self }
-    }
-
-    /// Lets teachers see what the network sees in training, and replaces the share `trust` of each
-    /// label by the mean of their answers (distillation, Hinton et al. 2015; with the same variation
-    /// for both sides, Beyer et al. 2022).
-    pub fn with_teachers(self, teachers: Teachers, trust: f32) -> Self {
-        Self { teachers: Some((teachers, trust)), ..self }
-    }
-
-    /// What a picture counts as in training, before teachers have looked at it.
+    /// What a picture counts as in training. Votes say themselves how sure they are.
     fn label(&self, sample: &Sample) -> f32 {
-        let soft = self.soft_labels.as_ref().and_then(|(labels, trust)| Some((labels.of(sample)?, *trust)));
-        // Votes say themselves how sure they are.
-        let label = sample
-            .votes
-            .unwrap_or((1.0 - self.doubt) * f32::from(u8::from(sample.smiling)) + self.doubt / 2.0);
-        match soft {
-            Some((soft, trust)) if sample.labelled => label + trust * (soft - label),
-            Some((soft, _)) => soft,
-            None => label,
-        }
+        let label = || (1.0 - self.doubt) * f32::from(u8::from(sample.smiling)) + self.doubt / 2.0;
+        sample.votes.unwrap_or_else(label)
     }
 
     /// What the network is to see: each picture as it is, or varied by its seed.
@@ -93,7 +68,7 @@ impl Smiles {
 pub struct Wanted {
     /// Of smiling; shape `(batch,)`.
     probabilities: Tensor,
-    /// The labels, or what stands for them.
+    /// The labels.
     smiling: Vec<bool>,
 }
 
@@ -114,19 +89,11 @@ impl Task for Smiles {
             true => self.label(sample),
             false => f32::from(u8::from(sample.smiling)),
         };
-        let mut wanted: Vec<f32> = samples.iter().map(label).collect();
-        let smiling = samples.iter().zip(&wanted);
-        let smiling =
-            smiling.map(|(sample, &wanted)| if sample.labelled { sample.smiling } else { wanted >= 0.5 });
-        let smiling = smiling.collect();
+        let wanted: Vec<f32> = samples.iter().map(label).collect();
+        let smiling = samples.iter().map(|sample| sample.smiling).collect();
         let mut chance = variation;
         let seeds = samples.iter().map(|_| chance.as_mut().map(|chance| chance.random())).collect();
         let pictures = self.look(samples, seeds);
-        if let Some((teachers, trust)) = self.teachers.as_ref().filter(|_| training) {
-            for (wanted, answer) in wanted.iter_mut().zip(teachers.answers(&pictures)?) {
-                *wanted += trust * (answer - *wanted);
-            }
-        }
         let bytes = pictures.iter().flat_map(|picture| picture.iter());
         let values: Vec<f32> = bytes.map(|&byte| f32::from(byte) * scale + offset).collect();
         let probabilities = Tensor::from_vec(wanted, samples.len(), device)?;

@@ -122,7 +122,6 @@ mod tests {
             pixels: vec![byte; 12].into(),
             wide: Box::default(),
             smiling,
-            labelled: true,
             votes: None,
         };
         let all = [sample(90, true), sample(90, false), sample(200, true)];

@@ -270,7 +270,6 @@ mod tests {
             pixels: Box::default(),
             wide: Box::default(),
             smiling,
-            labelled: true,
             votes: None,
         };
         let (yes, no) = (sample(true), sample(false));

@@ -46,50 +46,17 @@ pub struct Record {
     pub votes: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
-    /// What was learnt from by soft labels alone, and how many of it for each of the training pictures.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unlabelled: Vec<UnlabelledFacts>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlabelled_share: Option<f64>,
     /// How strongly pictures were varied; in full where older files don't say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variation: Option<f64>,
     /// How the weights came about that training started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<BTreeMap<String, Value>>,
-    /// Who answered first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teachers: Option<TeacherFacts>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub soft_labels: Option<SoftFacts>,
     #[serde(flatten)]
     pub result: Option<Measured>,
     /// What the finished network reached on the validation parts of `extra`, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measured_extra: BTreeMap<String, Confusion>,
-}
-
-/// A table that softened labels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SoftFacts {
-    pub file: String,
-    /// See [`crate::train::SoftLabels::fingerprint`].
-    #[serde(default)]
-    pub fingerprint: String,
-    /// Of those to learn from, how many it names.
-    pub pictures: usize,
-    /// Share of their labels that it replaced.
-    pub trust: f64,
-}
-
-/// The networks whose answers another one learnt from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TeacherFacts {
-    pub networks: usize,
-    /// Filters of each of their convolutions.
-    pub filters: Vec<usize>,
-    /// Share of each label that their mean answer replaced.
-    pub trust: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,16 +83,6 @@ pub struct ExtraFacts {
     /// Its parts, where some of it is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitFacts>,
-}
-
-/// Pictures without labels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnlabelledFacts {
-    pub name: String,
-    /// Pictures used: those with a soft label and a face.
-    pub pictures: usize,
-    /// Pictures that could not be read.
-    pub skipped: usize,
 }
 
 /// A split with the sizes of its parts: not smiling, smiling.

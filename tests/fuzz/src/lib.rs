@@ -52,7 +52,6 @@ pub fn checkpoint_file() -> Vec<u8> {
         pixels: vec![if smiling { 200 } else { 50 }; 3 * 12 * 12].into(),
         wide: Box::default(),
         smiling,
-        labelled: true,
         votes: None,
     };
     let samples = [sample(true), sample(false)];

@@ -1,9 +1,9 @@
-//! Any bytes as a table of soft labels, or where they begin with a `g` as the labels of GENKI-4K.
+//! Any bytes as a table of votes, or where they begin with a `g` as the labels of GENKI-4K.
 #![no_main]
 
 use std::sync::LazyLock;
 
-use gstsmile::train::{Catalog, SoftLabels};
+use gstsmile::train::{Catalog, Votes};
 use smile_fuzz::Folder;
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::new);
@@ -18,7 +18,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             }
         }
         [_, table @ ..] => {
-            let _ = SoftLabels::read(&FOLDER.write("soft.csv", table));
+            let _ = Votes::read(&[FOLDER.write("votes.csv", table)]);
         }
         [] => {}
     }

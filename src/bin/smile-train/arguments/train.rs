@@ -39,10 +39,6 @@ pub struct TrainArguments {
     /// the labels of a data set; its pictures without a vote are left out. May be given several times
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     pub votes: Vec<PathBuf>,
-    /// With --preset face: table of boxes as locate writes it of pictures to learn from; those where there is no face are
-    /// shown more often. May be given several times
-    #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
-    pub hard_boxes: Vec<PathBuf>,
     /// With --preset face: folder or archive of pictures without faces
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub no_face: Option<PathBuf>,
@@ -77,13 +73,6 @@ pub struct TrainArguments {
     /// How many of them an epoch sees for each picture of --data: one number for each --extra, or one for all
     #[arg(long, value_name = "X,…", default_value = "2", value_delimiter = ',', value_parser = strength, help_heading = "Data")]
     pub extra_share: Vec<f64>,
-    /// Pictures without labels, in which the locator finds the faces: folder or archive. Those that
-    /// --soft-labels names are learnt from, the others are left out. May be given several times
-    #[arg(long, value_name = "DIR", requires = "soft_labels", help_heading = "Data")]
-    pub unlabelled: Vec<PathBuf>,
-    /// How many of them an epoch sees for each picture of --data
-    #[arg(long, value_name = "X", default_value = "2", value_parser = strength, help_heading = "Data")]
-    pub unlabelled_share: f64,
     /// Share of each class that is kept for the final measurement
     #[arg(long, value_name = "F", default_value = "0.2", value_parser = fraction, help_heading = "Data")]
     pub test_fraction: f64,
@@ -95,24 +84,10 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
     pub split_seed: u64,
 
-    /// Weights to start from, trained on other data or before; of several, teachers start in turn from those
-    /// that have their network, and the network itself from the first that has its own. With --preset face, also weights
-    /// whose heads don't merge what the coarser ones see
+    /// Weights to start from, trained on other data or before. With --preset face, also weights whose heads don't merge
+    /// what the coarser ones see
     #[arg(long, value_name = "FILE", help_heading = "Network")]
-    pub init: Vec<PathBuf>,
-    /// Networks to train first, each with a seed of its own, whose answers the network learns from
-    #[arg(long, value_name = "N", default_value = "0", value_parser = RangedU64ValueParser::<usize>::new().range(..=16), help_heading = "Network")]
-    pub teachers: usize,
-    /// Filters of each convolution of the teachers, if not those of the network itself
-    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = count(1024), help_heading = "Network")]
-    pub teacher_filters: Vec<usize>,
-    /// Table of what others make of pictures to learn from, with the columns file (a name within its
-    /// data set) and probability; {fold} in its name stands for the number of the fold
-    #[arg(long, value_name = "FILE.csv", help_heading = "Network")]
-    pub soft_labels: Option<PathBuf>,
-    /// Share of each label that the teachers' mean answer replaces, and before it what --soft-labels says
-    #[arg(long, value_name = "F", default_value = "0.7", value_parser = share, help_heading = "Network")]
-    pub trust: f64,
+    pub init: Option<PathBuf>,
     /// Network and recipe that the options below change
     #[arg(long, value_enum, default_value = "smile", help_heading = "Network")]
     pub preset: Preset,
