@@ -33,6 +33,7 @@ pub enum Search {
 /// What is asked about a picture.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
+    /// Where to look.
     pub search: Search,
     /// Where others found faces, in pixels of the picture. What lies outside of it is cut off;
     /// regions of which no pixel is left are passed over. Of more than [`MOST_REGIONS`], the largest count.
@@ -63,6 +64,7 @@ pub struct Settings {
     pub classify_every: u32,
     /// A face smiles from this probability on; `None`: as the weights say.
     pub threshold: Option<f32>,
+    /// How faces are followed from frame to frame.
     pub track: track::Settings,
 }
 

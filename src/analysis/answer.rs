@@ -29,6 +29,7 @@ impl Default for Settings {
 pub struct Answer {
     /// Of smiling, from 0 to 1.
     pub probability: f32,
+    /// The answer, which hysteresis keeps steady.
     pub smiling: bool,
     /// How many frames of a face that is seen well the average is made of.
     weight: f32,

@@ -13,6 +13,7 @@ use super::error::{Error, Result};
 pub struct Architecture {
     /// Channels, height and width of the input.
     pub input: [usize; 3],
+    /// In the order in which they compute.
     pub blocks: Vec<Block>,
 }
 
@@ -27,6 +28,7 @@ const MOST_MULTIPLICATIONS: u64 = 1 << 36;
 /// One step of an [`Architecture`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(missing_docs, reason = "each block says what its fields mean")]
 pub enum Block {
     /// Batch normalisation (where `norm`), convolution with `kernel` × `kernel` weights and same
     /// padding (`kernel / 2` zeros on each side), ReLU (where `relu`), 2×2 max pooling with stride
@@ -51,8 +53,11 @@ pub enum Block {
 
 /// Shape of what flows between two blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields say it all")]
 pub enum Shape {
+    /// Planes of values.
     Picture { channels: usize, height: usize, width: usize },
+    /// So many values in a row.
     Row(usize),
 }
 

@@ -150,6 +150,7 @@ impl Classifier {
         Ok(Self::of(Arc::new(Parts { metadata: weights.metadata.clone(), prototype })))
     }
 
+    /// What the weights say of themselves.
     pub fn metadata(&self) -> &Metadata {
         &self.parts.metadata
     }

@@ -40,7 +40,9 @@ static SHARED: Cache<(), Parts> = Cache::new();
 pub struct HeadAnswer<'a> {
     /// Pixels from one place to the next.
     pub stride: usize,
+    /// Places from top to bottom.
     pub rows: usize,
+    /// Places from left to right.
     pub columns: usize,
     /// Values × rows × columns.
     pub values: &'a [f32],
@@ -86,6 +88,7 @@ impl Detector {
         Ok(Self { parts: self.parts.clone(), engine: None, answers: Vec::new() })
     }
 
+    /// What the weights say of themselves.
     pub fn metadata(&self) -> &FaceMetadata {
         &self.parts.weights.metadata
     }

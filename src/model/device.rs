@@ -13,6 +13,7 @@ pub enum DeviceChoice {
     /// The first CUDA GPU that works, else the CPU.
     #[default]
     Auto,
+    /// The CPU.
     Cpu,
     /// This GPU and no other.
     Cuda(usize),

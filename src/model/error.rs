@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 /// What can be wrong with weights, a network or a device, in words that say what to do.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what each is")]
 pub enum Error {
     #[error("cannot read weights {path:?}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
@@ -57,4 +58,5 @@ impl Error {
     }
 }
 
+/// What comes of reading or running a network.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -46,7 +46,9 @@ struct Norm {
 pub struct BatchStatistics {
     /// The normalisation's name, such as `0.norm`.
     pub name: String,
+    /// Of each channel; shape `(channels,)`.
     pub mean: Tensor,
+    /// Of each channel; shape `(channels,)`.
     pub variance: Tensor,
 }
 

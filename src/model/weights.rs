@@ -53,12 +53,15 @@ pub trait Describe: Clone + Serialize + DeserializeOwned {
 /// is needed to run them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
+    /// The network's blocks.
     pub architecture: Architecture,
     /// Input = byte × `scale` + `offset`.
     pub scale: f32,
+    /// Added to each scaled byte.
     pub offset: f32,
     /// What to call the two answers: not smiling, smiling.
     pub labels: [String; 2],
+    /// What of a picture the network was trained on.
     pub region: Region,
     /// What is seen around a face, where `region` says faces: on each side this share of the face's
     /// longer side. The square has the longer side's length and twice this share of it.
@@ -115,6 +118,7 @@ pub struct FaceMetadata {
     pub architecture: Architecture,
     /// Input = brightness (0 to 255) × `scale` + `offset`.
     pub scale: f32,
+    /// Added to each scaled byte.
     pub offset: f32,
     /// There is a face where the score, the logit's sigmoid, reaches this.
     pub threshold: f32,
@@ -178,7 +182,9 @@ fn check_limits(values: &[(&str, f32, f32, f32)]) -> std::result::Result<(), Str
 /// locator.
 #[derive(Clone, Debug)]
 pub struct Weights<M = Metadata> {
+    /// What they say of themselves.
     pub metadata: M,
+    /// By the number of their block and what they are in it, such as `0.conv.weight`.
     pub tensors: HashMap<String, Tensor>,
 }
 

@@ -9,6 +9,7 @@ use super::{slice_of, values_of};
 
 /// A batch normalised, and what it was normalised with.
 pub struct BatchNorm {
+    /// The normalised batch, of the input's shape.
     pub output: Tensor,
     /// Mean of each channel.
     pub mean: Tensor,

@@ -48,16 +48,21 @@ pub enum Region {
         name = "Auto: the regions of interest on the buffer, or faces where it has none",
         nick = "auto"
     )]
+    /// The regions of interest on the buffer, or faces where it has none.
     Auto,
+    /// The faces that the element finds.
     #[enum_value(name = "Faces: the faces that the element finds", nick = "faces")]
     Faces,
     #[enum_value(
         name = "ROI: the regions of interest on the buffer (GstVideoRegionOfInterestMeta)",
         nick = "roi"
     )]
+    /// The regions of interest on the buffer.
     Roi,
+    /// The largest centred square.
     #[enum_value(name = "Center: the largest centred square", nick = "center")]
     Center,
+    /// The whole frame, squeezed.
     #[enum_value(name = "Full: the whole frame, squeezed", nick = "full")]
     Full,
 }
@@ -66,13 +71,17 @@ pub enum Region {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstSmileFilterUpdates")]
 pub enum Updates {
+    /// Never.
     #[enum_value(name = "None: never", nick = "none")]
     None,
+    /// One message for each change.
     #[default]
     #[enum_value(name = "On change: what has changed, one message for each change", nick = "on-change")]
     OnChange,
+    /// Changes, and an update for each frame with a face.
     #[enum_value(name = "On face: changes, and an update for each frame with a face", nick = "on-face")]
     OnFace,
+    /// Changes, and an update for each frame.
     #[enum_value(name = "Every frame: changes, and an update for each frame", nick = "every-frame")]
     EveryFrame,
 }
@@ -81,6 +90,7 @@ pub enum Updates {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstSmileFilterMode")]
 pub enum Mode {
+    /// Each frame waits for its own result.
     #[default]
     #[enum_value(name = "Sync: each frame waits for its own result", nick = "sync")]
     Sync,
@@ -88,20 +98,29 @@ pub enum Mode {
         name = "Async: frames pass at once with the newest result there is, and the newest frame is looked at next",
         nick = "async"
     )]
+    /// Frames pass at once with the newest result there is.
     Async,
 }
 
-/// What is drawn onto the frame: the property `display`.
-#[glib::flags(name = "GstSmileFilterDisplay")]
-pub enum Display {
-    #[flags_value(name = "Label: the answer and how sure it is", nick = "label")]
-    LABEL = 1 << 0,
-    #[flags_value(name = "Box: a frame around each face", nick = "box")]
-    BOX = 1 << 1,
-    #[flags_value(name = "Bar: the probability of smiling as a length", nick = "bar")]
-    BAR = 1 << 2,
-    #[flags_value(name = "FPS: how many frames pass in a second", nick = "fps")]
-    FPS = 1 << 3,
+pub use display::Display;
+
+#[allow(
+    missing_docs,
+    reason = "the macro leaves documentation out; the names say what each flag is, to users as well"
+)]
+mod display {
+    /// What is drawn onto the frame: the property `display`.
+    #[glib::flags(name = "GstSmileFilterDisplay")]
+    pub enum Display {
+        #[flags_value(name = "Label: the answer and how sure it is", nick = "label")]
+        LABEL = 1 << 0,
+        #[flags_value(name = "Box: a frame around each face", nick = "box")]
+        BOX = 1 << 1,
+        #[flags_value(name = "Bar: the probability of smiling as a length", nick = "bar")]
+        BAR = 1 << 2,
+        #[flags_value(name = "FPS: how many frames pass in a second", nick = "fps")]
+        FPS = 1 << 3,
+    }
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -32,6 +32,7 @@ pub struct Results {
     /// The time of its display on the pipeline's clock.
     #[serde(with = "nanoseconds_or_null")]
     pub running_time: Option<gst::ClockTime>,
+    /// How long the frame lasts.
     #[serde(with = "nanoseconds_or_null")]
     pub duration: Option<gst::ClockTime>,
     /// The wall-clock time of the frame, since 1970 in UTC: of a reference timestamp meta on the buffer (Unix or NTP),
@@ -47,6 +48,7 @@ pub struct Results {
     pub event: Event,
     /// Whose event it is; 0 for [`Event::Update`], and where the answer is not of a face.
     pub identity: u32,
+    /// Whoever is there.
     pub faces: Vec<Face>,
     /// Pixels in a row of the frame that was analysed, to which the places of faces refer.
     pub width: u32,
@@ -71,8 +73,11 @@ pub struct Results {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
+    /// A face that didn't smile does.
     SmileStarted,
+    /// A face that smiled doesn't any more.
     SmileEnded,
+    /// There is a face that wasn't there before.
     FaceAppeared,
     /// A face that is lost smiles no more; nothing else is told of that.
     FaceLost,
@@ -115,9 +120,13 @@ pub struct Face {
     pub id: u32,
     /// In pixels of the frame.
     pub x: i32,
+    /// Upper edge, in pixels.
     pub y: i32,
+    /// In pixels.
     pub width: i32,
+    /// In pixels.
     pub height: i32,
+    /// The answer.
     pub smiling: bool,
     /// Of smiling, from 0 to 1.
     pub probability: f64,
@@ -140,10 +149,13 @@ pub struct Face {
 /// Why a structure or a text is not a [`Results`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResultsError {
+    /// A structure of another name, which is here.
     #[error("the structure is a \"{0}\"")]
     Name(String),
+    /// A field is missing, or of another type or range; its name.
     #[error("{0}")]
     Field(String),
+    /// No JSON of a result, and why.
     #[error("{0}")]
     Json(String),
 }

@@ -4,6 +4,7 @@ use crate::model;
 
 /// What can go wrong around training, in words that say what to do.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what each is")]
 pub enum Error {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -50,6 +51,7 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
+/// What comes of anything around training.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -66,6 +68,8 @@ impl Error {
 /// A picture that could not be read, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
+    /// The picture's.
     pub name: String,
+    /// In words.
     pub reason: String,
 }

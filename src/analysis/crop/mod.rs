@@ -17,13 +17,18 @@ pub use sample::{Pixel, Sample, Unpack};
 /// An upright rectangle in pixels of the picture; it may stick out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rect {
+    /// Left edge.
     pub x: f32,
+    /// Upper edge.
     pub y: f32,
+    /// To the right edge.
     pub width: f32,
+    /// To the lower edge.
     pub height: f32,
 }
 
 impl Rect {
+    /// Width times height.
     pub fn area(self) -> f32 {
         self.width * self.height
     }
@@ -117,15 +122,20 @@ pub struct Component<'a> {
     pub pixel_stride: usize,
     /// Bytes from one row to the next.
     pub row_stride: usize,
+    /// How its values are stored.
     pub sample: Sample,
+    /// Where its samples lie in a row.
     pub horizontal: Sampling,
+    /// Where its rows lie.
     pub vertical: Sampling,
 }
 
 /// How components become red, green and blue from 0 to 255: `matrix` × components + `offset`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Color {
+    /// A row for each of R, G and B, a column for each component.
     pub matrix: [[f32; 3]; 3],
+    /// Added to the products with the matrix, for R, G and B.
     pub offset: [f32; 3],
 }
 
@@ -192,11 +202,15 @@ impl Color {
 /// A picture in memory, without a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Picture<'a> {
+    /// In pixels.
     pub width: usize,
+    /// In pixels.
     pub height: usize,
     /// Width of a pixel on the screen divided by its height, above 0.
     pub pixel_aspect: f32,
+    /// Y, U and V or R, G and B.
     pub components: [Component<'a>; 3],
+    /// How components become R, G and B.
     pub color: Color,
     /// Where rows come from whose samples can't be read where they lie.
     pub unpack: Option<&'a dyn Unpack>,

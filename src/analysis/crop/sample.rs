@@ -61,6 +61,7 @@ impl Sample {
 pub struct Pixel(pub [u16; 4]);
 
 impl Pixel {
+    /// Bytes of a pixel.
     pub const SIZE: usize = size_of::<Self>();
 }
 

@@ -20,6 +20,7 @@ pub struct Settings {
     /// A face that is seen again within this time is the same one; where frames are farther apart, one that was
     /// missing in a single one of them.
     pub patience: Duration,
+    /// How steady the answers are.
     pub answer: answer::Settings,
 }
 
@@ -38,6 +39,7 @@ impl Default for Settings {
 pub struct Sighting {
     /// In pixels; both sides above 0.
     pub rect: Rect,
+    /// What it is worth.
     pub certainty: Certainty,
     /// In pixels; `None` where only the box is known.
     pub landmarks: Option<Landmarks>,
@@ -101,6 +103,7 @@ pub struct Track {
 /// likely sightings count at once.
 #[derive(Debug, Default)]
 pub struct Tracker {
+    /// May change between two updates.
     pub settings: Settings,
     tracks: Vec<Track>,
     matcher: Matcher,
@@ -111,6 +114,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
+    /// A tracker that knows no face yet.
     pub fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
     }

@@ -36,6 +36,7 @@ pub enum Layer {
     /// Normalisation, convolution with zeros as padding (`size` / 2 on each side), ReLU, 2×2 max
     /// pooling (an odd last row or column is left out).
     Conv {
+        /// The batch normalisation before it.
         norm: Option<Norm>,
         /// Filters × channels × `size` × `size`.
         kernel: Vec<f32>,
@@ -43,17 +44,22 @@ pub enum Layer {
         bias: Vec<f32>,
         /// 1 or 3.
         size: usize,
+        /// From one place of the kernel to the next, in pixels.
         stride: usize,
+        /// Whether values below 0 become 0.
         relu: bool,
+        /// Whether the largest of 2×2 values stays.
         pool: bool,
     },
     /// Picture to row, channels first.
     Flatten,
+    /// Every unit sees every value.
     Dense {
         /// Units × inputs.
         weight: Vec<f32>,
         /// One value a unit.
         bias: Vec<f32>,
+        /// Whether values below 0 become 0.
         relu: bool,
     },
     /// A 1×1 convolution whose result is an answer; the next layer reads the picture before it. A network
@@ -81,10 +87,15 @@ pub struct Merge {
 /// Batch normalisation with its running averages; one value a channel.
 #[derive(Clone, Debug)]
 pub struct Norm {
+    /// What a channel is multiplied by after it was normalised (γ).
     pub weight: Vec<f32>,
+    /// What is added then (β).
     pub bias: Vec<f32>,
+    /// Running mean of each channel.
     pub mean: Vec<f32>,
+    /// Running variance of each channel.
     pub variance: Vec<f32>,
+    /// Added to the variance before its root is taken.
     pub epsilon: f64,
 }
 

@@ -31,7 +31,9 @@ const NOT_SMILING: [&str; 17] = [
 /// What becomes of the pictures in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
+    /// People in it smile.
     Smiling,
+    /// People in it don't smile.
     NotSmiling,
     /// They are left out.
     Ignored,

@@ -39,8 +39,11 @@ pub const WIDE: usize = 2;
 /// What is cut out of a picture, and its size.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
+    /// Of the network's input, in pixels.
     pub width: usize,
+    /// Of the network's input, in pixels.
     pub height: usize,
+    /// What of a picture is cut out.
     pub region: Region,
     /// See [`Metadata::margin`].
     pub margin: f32,
@@ -70,7 +73,9 @@ pub struct Catalog {
 pub struct Dataset {
     /// The last component of the path that it was read from.
     pub name: String,
+    /// How it was laid out.
     pub layout: Layout,
+    /// One for each picture that could be read.
     pub samples: Vec<Sample>,
     /// Pictures that could not be read.
     pub skipped: Vec<Skipped>,
@@ -95,14 +100,17 @@ impl Catalog {
         Ok(Self { source, layout, pictures })
     }
 
+    /// How many pictures it lists.
     pub fn len(&self) -> usize {
         self.pictures.len()
     }
 
+    /// Never, since listing fails without pictures.
     pub fn is_empty(&self) -> bool {
         self.pictures.is_empty()
     }
 
+    /// How it is laid out.
     pub fn layout(&self) -> Layout {
         self.layout
     }

@@ -4,12 +4,14 @@
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
+    /// The fingerprint of bytes that are there at once.
     pub fn of(bytes: &[u8]) -> String {
         let mut all = Self::default();
         all.add(bytes);
         all.text()
     }
 
+    /// Takes the next bytes; where they are cut makes a difference.
     pub fn add(&mut self, bytes: &[u8]) {
         let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
         self.0 = bytes.iter().fold(self.0, mix);

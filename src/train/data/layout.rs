@@ -40,6 +40,7 @@ impl Layout {
     /// Those with labels, in the order in which they are tried: what is named most specially comes first.
     const LABELLED: [Self; 3] = [Self::GenkiR2009a, Self::Classes, Self::Genki4k];
 
+    /// As it stands in weights files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Genki4k => "GENKI-4K",

@@ -33,9 +33,11 @@ fn are_different<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
 /// The faces of one picture, the surest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Located {
+    /// The file's name in its folder or archive.
     pub name: String,
     /// The path that it comes from, counted from 0: several may have a picture of this name.
     pub source: usize,
+    /// Those found in it.
     pub faces: Vec<Detection>,
 }
 
@@ -114,10 +116,12 @@ impl Pictures {
         self.sources.iter().map(Source::path).filter(|path| path.is_dir())
     }
 
+    /// How many pictures are listed.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

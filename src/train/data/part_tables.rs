@@ -9,8 +9,11 @@ use crate::train::error::Result;
 /// The part of the data that a picture belongs to, where a table says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TablePart {
+    /// Learnt from.
     Train,
+    /// What options are chosen by.
     Validation,
+    /// Kept for the final measurement.
     Test,
 }
 

@@ -12,8 +12,11 @@ pub struct Grey {
 /// Brightness, row by row without padding.
 #[derive(Clone, Debug)]
 pub struct Plane {
+    /// In pixels.
     pub width: usize,
+    /// In pixels.
     pub height: usize,
+    /// Height × width of them, row by row.
     pub pixels: Vec<u8>,
 }
 
@@ -31,6 +34,7 @@ pub struct Placement {
 }
 
 impl Plane {
+    /// A plane of one value.
     pub fn new(width: usize, height: usize, value: u8) -> Self {
         Self { width, height, pixels: vec![value; width * height] }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How a data set is parted. The same split of the same labels always gives the same parts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
+    /// Of the random order.
     pub seed: u64,
     /// Of each class, rounded.
     pub test_fraction: f64,
@@ -22,14 +23,18 @@ pub struct Split {
 pub struct Fold {
     /// From 1.
     pub number: usize,
+    /// How many folds there are.
     pub of: usize,
 }
 
 /// Ascending indices of samples; every sample is in one part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
+    /// Learnt from.
     pub training: Vec<usize>,
+    /// What options are chosen by.
     pub validation: Vec<usize>,
+    /// Kept for the final measurement.
     pub test: Vec<usize>,
 }
 

@@ -72,10 +72,12 @@ impl Votes {
         Some(dataset.samples.len())
     }
 
+    /// Whether there are no votes.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
+    /// The last components of the tables' paths.
     pub fn names(&self) -> &[String] {
         &self.names
     }

@@ -19,6 +19,7 @@ use crate::train::error::{Error, Result, Skipped};
 /// A face, in pixels of its picture or scene.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Face {
+    /// Its bounding box.
     pub rect: Rect,
     /// Right eye, left eye, nose, right and left corner of the mouth, as the person has them, where they are
     /// known.
@@ -29,7 +30,9 @@ pub struct Face {
 pub struct Picture {
     /// The file's name in the folder or archive that it comes from.
     pub name: String,
+    /// Its brightness.
     pub grey: Grey,
+    /// Those that tables know.
     pub faces: Vec<Face>,
     /// What may be a face or not.
     pub unclear: Vec<Rect>,
@@ -43,6 +46,7 @@ pub(super) const NEAR: f32 = 0.2;
 /// Where pictures for a face locator are.
 #[derive(Clone, Copy)]
 pub struct FaceFiles<'a> {
+    /// The folder or archive that is split.
     pub data: &'a Path,
     /// CSV tables of the faces in `data` and `extra`.
     pub boxes: &'a [PathBuf],
@@ -55,6 +59,7 @@ pub struct FaceFiles<'a> {
     /// More pictures with faces, for training alone but for those that a table of `parts` holds out, and
     /// without any, for training alone.
     pub extra: &'a [PathBuf],
+    /// The latter.
     pub extra_no_face: &'a [PathBuf],
 }
 

@@ -23,9 +23,13 @@ const QUARTERS: &str = "quarters of these";
 
 /// A picture that is measured on.
 pub struct View {
+    /// Of the picture.
     pub name: String,
+    /// Its brightness.
     pub plane: Plane,
+    /// Those that are to be found.
     pub faces: Vec<Face>,
+    /// What may be a face or not, and counts in neither way.
     pub unclear: Vec<Rect>,
     /// Whether it is a quarter of a picture.
     quarter: bool,
@@ -39,7 +43,9 @@ pub type Found = (Rect, f32);
 pub struct Tally {
     /// Such as "height 10 to 15 %".
     pub group: String,
+    /// How many there are.
     pub faces: usize,
+    /// How many of them are found.
     pub found: usize,
     /// Mean intersection over union of the faces found.
     pub overlap: f64,
@@ -48,15 +54,20 @@ pub struct Tally {
 /// Boxes where there is no face, or one too many on one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarms {
+    /// Of which pictures, in words.
     pub group: String,
+    /// How many pictures these are.
     pub pictures: usize,
+    /// How many false boxes there are in them.
     pub boxes: usize,
 }
 
 /// What can be said of a locator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recall {
+    /// By height and tilt.
     pub tallies: Vec<Tally>,
+    /// False boxes by kinds of pictures.
     pub alarms: Vec<Alarms>,
     /// The area under the curve of precision over recall, of the faces that have to be found.
     pub average_precision: f64,

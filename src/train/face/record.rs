@@ -13,15 +13,19 @@ use crate::train::fit::recipe::{Preset, Recipe};
 /// Facts that are the same for every run of the same command: no dates, durations or machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaceRecord {
+    /// As it was given.
     pub command: String,
     /// Version of this crate.
     pub version: String,
+    /// Always that of face detectors.
     pub preset: Preset,
     /// The last component of each path that was read.
     pub data: Vec<String>,
     /// Pictures left out: broken, and with no box or several.
     pub skipped: usize,
+    /// Pictures left out because no table says where all their faces are.
     pub unclear: usize,
+    /// How the pictures were parted.
     pub split: Split,
     /// More pictures with faces from each path, and how many of them an epoch saw for each of the training part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,8 +35,11 @@ pub struct FaceRecord {
     pub extra_no_face: usize,
     /// Pictures of each part: with a face, without.
     pub training: [usize; 2],
+    /// Pictures with a face, and without one.
     pub validation: [usize; 2],
+    /// Pictures with a face, and without one.
     pub test: [usize; 2],
+    /// Network and training.
     #[serde(flatten)]
     pub recipe: Recipe,
     /// What the weights say that training started from.
@@ -49,6 +56,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl FaceRecord {
+    /// Of a training that is to begin.
     pub fn new(command: String, data: &FaceData, split: Split, parts: &Parts, recipe: &Recipe) -> Self {
         let count = |part: &[usize]| {
             let faces = part.iter().filter(|&&index| !data.pictures[index].faces.is_empty()).count();

@@ -12,7 +12,9 @@ use crate::train::data::plane::{Grey, Placement, Plane};
 
 /// What a network is to see, and where the faces are.
 pub struct Scene {
+    /// Its brightness.
     pub plane: Plane,
+    /// Those that are to be found in it.
     pub faces: Vec<Face>,
     /// Faces that are too small or covered too much to be asked for, but are no background either.
     pub unclear: Vec<Rect>,

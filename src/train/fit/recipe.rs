@@ -18,26 +18,36 @@ pub enum Preset {
     Smile,
 }
 
+/// What training makes small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
+    /// Binary cross-entropy
     CrossEntropy,
+    /// The squared difference of probability and label
     MeanSquaredError,
+    /// Hinge loss as Keras computes it: of the probability, with labels of -1 and 1
     Hinge,
 }
 
 /// Everything that training depends on, besides the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
+    /// The network's blocks.
     pub architecture: Architecture,
+    /// Strength of L2 regularisation of all kernels.
     pub l2: f64,
+    /// How often to go through the training pictures.
     pub epochs: usize,
+    /// Pictures a step.
     pub batch: usize,
     /// Of the optimiser at its highest.
     pub learning_rate: f64,
+    /// How the step size changes.
     pub schedule: Schedule,
     /// How much of the averaged weights each step keeps; 0 takes the weights as they are.
     pub average: f64,
+    /// Of first weights, order and variation.
     pub seed: u64,
 }
 
@@ -68,6 +78,7 @@ impl Schedule {
 }
 
 impl Preset {
+    /// The recipe with all that the preset says.
     pub fn recipe(self) -> Recipe {
         match self {
             Self::PaperDefault => paper(3, 0.0),

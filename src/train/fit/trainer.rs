@@ -28,9 +28,11 @@ pub struct EpochResult {
     pub epoch: usize,
     /// Means over the epoch's batches as they were trained on, without regularisation.
     pub loss: f64,
+    /// The share that is told as labelled, from 0 to 1.
     pub accuracy: f64,
     /// After the epoch; `None` where nothing is held out.
     pub held_out_loss: Option<f64>,
+    /// The same of what is held out, where something is.
     pub held_out_accuracy: Option<f64>,
 }
 
@@ -39,18 +41,23 @@ pub struct EpochResult {
 pub struct Progress {
     /// From 1.
     pub epoch: usize,
+    /// How many there will be.
     pub epochs: usize,
     /// Batches done.
     pub batch: usize,
+    /// How many an epoch has.
     pub batches: usize,
     /// Means over the epoch so far.
     pub loss: f64,
+    /// The share that is told as labelled, from 0 to 1.
     pub accuracy: f64,
 }
 
 /// Watches a training run, and may end it.
 pub trait Observer {
+    /// After each step.
     fn batch(&mut self, _: &Progress) {}
+    /// After each epoch.
     fn epoch(&mut self, _: &EpochResult) {}
     /// Asked after every batch.
     fn stopped(&self) -> bool {
@@ -61,6 +68,7 @@ pub trait Observer {
 /// How a training run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// All epochs are done.
     Finished,
     /// By the observer; [`Trainer::resume`] goes on.
     Interrupted,
@@ -68,6 +76,7 @@ pub enum Outcome {
 
 /// What there is to learn: how examples become batches, and answers a loss.
 pub trait Task {
+    /// What is learnt from, such as a picture with its label.
     type Example;
     /// What is expected of a batch.
     type Targets;
@@ -96,6 +105,7 @@ pub trait Task {
 pub struct Examples<'a, E> {
     /// Seen once in every epoch.
     pub training: &'a [&'a E],
+    /// What is learnt from beside.
     pub extra: Vec<Extra<'a, E>>,
     /// Measured on after each epoch.
     pub held_out: &'a [&'a E],
@@ -105,11 +115,14 @@ pub struct Examples<'a, E> {
 /// chosen anew.
 #[derive(Clone)]
 pub struct Extra<'a, E> {
+    /// To be drawn from.
     pub examples: Vec<&'a E>,
+    /// How many of them an epoch sees for each of the training examples.
     pub share: f64,
 }
 
 impl<'a, E> Examples<'a, E> {
+    /// Without anything beside.
     pub fn new(training: &'a [&'a E], held_out: &'a [&'a E]) -> Self {
         Self { training, extra: Vec::new(), held_out }
     }
@@ -196,6 +209,7 @@ impl Checkpoint {
         &self.state.about
     }
 
+    /// Network and training.
     pub fn recipe(&self) -> &Recipe {
         &self.state.recipe
     }
@@ -300,6 +314,7 @@ impl<T: Task> Trainer<T> {
         Self { about, ..self }
     }
 
+    /// Network and training.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }

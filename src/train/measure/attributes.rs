@@ -26,8 +26,11 @@ struct Attribute {
 /// How a network fares with the pictures that have a property, or haven't.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
+    /// The table's column.
     pub attribute: String,
+    /// Whether the pictures have it.
     pub has: bool,
+    /// Answers to these pictures.
     pub confusion: Confusion,
 }
 

@@ -12,7 +12,9 @@ pub struct Band {
     pub quantity: String,
     /// Such as "10 to 20°".
     pub range: String,
+    /// How many lie in it.
     pub pictures: usize,
+    /// From 0 to 1.
     pub accuracy: f64,
     /// 95 % interval of the accuracy.
     pub interval: [f64; 2],

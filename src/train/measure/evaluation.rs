@@ -11,25 +11,34 @@ use super::curves::{Point, roc};
 /// Everything that a network's answers to labelled pictures tell of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
+    /// How many were answered or not.
     pub pictures: usize,
     /// Pictures in which no face was found; each counts as a mistake.
     pub without_face: usize,
+    /// From 0 to 1.
     pub accuracy: f64,
     /// 95 % interval of the accuracy.
     pub interval: [f64; 2],
+    /// Answers by labels.
     pub confusion: Confusion,
     /// The mean of both classes' accuracies, the threshold at which it would be best, and what it would be there.
     #[serde(default)]
     pub balanced_accuracy: f64,
+    /// The threshold of the best balanced accuracy.
     #[serde(default)]
     pub best_threshold: f32,
+    /// The balanced accuracy there.
     #[serde(default)]
     pub best_balanced_accuracy: f64,
+    /// Under the ROC curve, from 0 to 1.
     pub area_under_curve: f64,
     /// Expected calibration error over ten bins.
     pub calibration_error: f64,
+    /// The ROC curve, from (0, 0) to (1, 1).
     pub roc: Vec<Point>,
+    /// The reliability curve, in ten bins.
     pub reliability: Vec<Bin>,
+    /// By head pose and brightness.
     pub bands: Vec<Band>,
     /// The answers that are furthest from their labels, the furthest first.
     pub mistakes: Vec<Mistake>,
@@ -38,9 +47,11 @@ pub struct Evaluation {
 /// A wrong answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mistake {
+    /// The picture's.
     pub name: String,
     /// What the label says.
     pub smiling: bool,
+    /// Of smiling.
     pub probability: f32,
 }
 

@@ -28,10 +28,12 @@ impl Confusion {
         Self(counts)
     }
 
+    /// All pictures.
     pub fn total(&self) -> usize {
         self.0.iter().flatten().sum()
     }
 
+    /// Pictures that are told as labelled.
     pub fn correct(&self) -> usize {
         self.0[0][0] + self.0[1][1]
     }
@@ -165,6 +167,7 @@ fn share(part: usize, whole: usize) -> f64 {
 /// Pictures whose probability lies in one of ten ranges of equal width.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
+    /// How many lie in it.
     pub pictures: usize,
     /// Mean probability of smiling; 0 for an empty bin.
     pub said: f64,

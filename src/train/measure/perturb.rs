@@ -40,11 +40,14 @@ pub enum Kind {
 /// A kind with how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Perturbation {
+    /// What is done.
     pub kind: Kind,
+    /// How much of it, in the kind's own unit.
     pub level: f32,
 }
 
 impl Kind {
+    /// In the order in which they are told of.
     pub const ALL: [Self; 10] = [
         Self::Brightness,
         Self::Noise,

@@ -19,6 +19,7 @@ use crate::train::error::Result;
 pub struct Item {
     /// Its name in the data set.
     pub name: String,
+    /// What its label says.
     pub smiling: bool,
     /// Index of the network that has never seen it.
     pub network: usize,

@@ -62,6 +62,7 @@ pub fn draw(title: &str, part: &str, confusion: &Confusion) -> Result<Vec<u8>> {
     canvas.into_png()
 }
 
+/// The accuracy with its 95 % interval, in words.
 pub fn summary(confusion: &Confusion) -> String {
     let [low, high] = confusion.interval().map(|end| 100.0 * end);
     format!(

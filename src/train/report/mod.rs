@@ -26,12 +26,15 @@ pub use faces::{MOST as MOST_ON_SHEET, choose_for_sheet, faces_sheet};
 
 /// Everything that a report tells of.
 pub struct Report<'a> {
+    /// How the weights came about.
     pub record: &'a Record,
+    /// One for each epoch.
     pub history: &'a [EpochResult],
     /// What was measured on; may be empty.
     pub held_out: &'a [&'a Sample],
     /// Of smiling, for each held-out sample.
     pub probabilities: &'a [f32],
+    /// What the weights say of themselves.
     pub metadata: &'a Metadata,
 }
 

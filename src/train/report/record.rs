@@ -16,24 +16,34 @@ use crate::train::measure::metrics::Confusion;
 /// Facts that are the same for every run of the same command: no dates, durations or machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
+    /// As it was given.
     pub command: String,
     /// Version of this crate.
     pub version: String,
+    /// The recipe that options changed.
     pub preset: Preset,
+    /// The data set.
     pub data: DataFacts,
     /// A fingerprint of all that was read, which older files don't have: pictures as the network sees them, and their
     /// labels, votes and parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// How it was parted.
     pub split: SplitFacts,
+    /// Of first weights, order and variation.
     pub seed: u64,
+    /// How many were wanted.
     pub epochs: usize,
     /// The last whole epoch, where training was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted_after: Option<usize>,
+    /// What training made small.
     pub loss: Loss,
+    /// Strength of L2 regularisation.
     pub l2: f64,
+    /// Pictures a step.
     pub batch: usize,
+    /// Step size of Adam at the start.
     pub learning_rate: f64,
     /// What else was learnt from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -44,6 +54,7 @@ pub struct Record {
     /// Tables of votes that stand for labels, and tables of the parts of `extra`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub votes: Vec<String>,
+    /// See `votes`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
     /// How strongly pictures were varied; in full where older files don't say.
@@ -52,6 +63,7 @@ pub struct Record {
     /// How the weights came about that training started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<BTreeMap<String, Value>>,
+    /// What the finished network reached.
     #[serde(flatten)]
     pub result: Option<Measured>,
     /// What the finished network reached on the validation parts of `extra`, by name.
@@ -59,9 +71,12 @@ pub struct Record {
     pub measured_extra: BTreeMap<String, Confusion>,
 }
 
+/// A data set in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFacts {
+    /// The last component of its path.
     pub name: String,
+    /// How it was laid out.
     pub layout: Layout,
     /// Pictures used: not smiling, smiling.
     pub counts: [usize; 2],
@@ -72,6 +87,7 @@ pub struct DataFacts {
 /// A data set beside the one that is split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExtraFacts {
+    /// The data set.
     #[serde(flatten)]
     pub data: DataFacts,
     /// How many of it an epoch sees for each of the training pictures.
@@ -88,18 +104,25 @@ pub struct ExtraFacts {
 /// A split with the sizes of its parts: not smiling, smiling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitFacts {
+    /// How, and from which seed.
     #[serde(flatten)]
     pub split: Split,
+    /// Learnt from.
     pub training: [usize; 2],
+    /// What options are chosen by.
     pub validation: [usize; 2],
+    /// Kept for the final measurement.
     pub test: [usize; 2],
 }
 
 /// What the finished network reached on pictures that it was not trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
+    /// On which part.
     pub measured_on: HeldOut,
+    /// From 0 to 1.
     pub accuracy: f64,
+    /// Answers by labels.
     pub confusion: Confusion,
 }
 
@@ -107,11 +130,14 @@ pub struct Measured {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldOut {
+    /// What options are chosen by.
     Validation,
+    /// Kept for the final measurement.
     Test,
 }
 
 impl HeldOut {
+    /// As users know it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Validation => "validation",
@@ -121,6 +147,7 @@ impl HeldOut {
 }
 
 impl DataFacts {
+    /// Of a data set that was read.
     pub fn of(dataset: &Dataset) -> Self {
         Self {
             name: dataset.name.clone(),
@@ -132,6 +159,7 @@ impl DataFacts {
 }
 
 impl ExtraFacts {
+    /// Of a data set that was read and parted.
     pub fn new(dataset: &Dataset, (split, parts): (Split, &Parts), share: f64, region: Region) -> Self {
         let held_out = !parts.validation.is_empty() || !parts.test.is_empty();
         let split = held_out.then(|| SplitFacts::new(split, &dataset.labels(), parts));
@@ -140,6 +168,7 @@ impl ExtraFacts {
 }
 
 impl SplitFacts {
+    /// Of the parts of samples with these labels.
     pub fn new(split: Split, labels: &[bool], parts: &Parts) -> Self {
         let count = |part: &[usize]| counts(labels, part.iter().copied());
         Self {
@@ -152,6 +181,7 @@ impl SplitFacts {
 }
 
 impl Measured {
+    /// Of answers to a part.
     pub fn new(measured_on: HeldOut, confusion: Confusion) -> Self {
         Self { measured_on, accuracy: confusion.accuracy(), confusion }
     }
