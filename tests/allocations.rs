@@ -85,7 +85,7 @@ fn analyzer() {
     println!("392 frames without an allocation");
 }
 
-/// The locator with heads that all merge what the next one reads.
+/// The face detector with heads that all merge what the next one reads.
 fn merging(weights: &FaceWeights) -> FaceWeights {
     let mut architecture = weights.metadata.architecture.clone();
     let last = architecture.blocks.len() - 1;

@@ -23,7 +23,7 @@ struct Detection {
     confidence: f32,
     /// The classifications that are related to it, by the flags that readers ask for: names with their probabilities.
     classes: Vec<Vec<(String, f32)>>,
-    /// Number, first and last sighting in milliseconds, and whether it is lost.
+    /// Number, first and last observation in milliseconds, and whether it is lost.
     tracks: Vec<(u64, u64, u64, bool)>,
 }
 

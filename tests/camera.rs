@@ -254,7 +254,7 @@ fn a_face_that_goes_dark_stays_the_same() {
     // In this light it is no face for who comes in just now.
     assert!(ids(0..10, 30).iter().all(Vec::is_empty));
     assert!(ids(10..20, 1)[2..].iter().all(|ids| *ids == [1]));
-    // For much longer than a face without any sighting is remembered.
+    // For much longer than a face without any observation is remembered.
     assert!(ids(20..60, 30).iter().all(|ids| *ids == [1]));
     assert!(ids(60..70, 1).iter().all(|ids| *ids == [1]));
 }
@@ -301,7 +301,7 @@ fn one_face_is_one_face_with_one_smile_at_any_frame_rate() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// How well faces are followed with a locator that looks at every Nth frame only: the share of
+/// How well faces are followed with a face detector that looks at every Nth frame only: the share of
 /// frames in which the face is there, how much it then overlaps its true place, identities, and changes
 /// of the answer.
 fn follow(interval: &str, scenes: &[Scene], place: impl Fn(usize, usize) -> Rect) -> [f32; 4] {
@@ -472,7 +472,7 @@ fn people_who_tilt_their_heads_or_move_fast_stay_the_same() {
     let files: Vec<usize> = (0..16).map(|index| 30 + 240 * index).collect();
     let Some(pictures) = genki(&files) else { return };
     let mut analyzer = analyzer();
-    // The locator follows faces farther than the network for smiles knows them: it has learnt tilts of up to some 34°.
+    // The face detector follows faces farther than the network for smiles knows them: it has learnt tilts of up to some 34°.
     for (trouble, most_wrong) in [(Trouble::Tilt(1.1), 0.15), (Trouble::Streaks(0.45), 0.2)] {
         let (mut films, mut seen, mut ids, mut wrong) = (0, 0, 0, 0);
         for (picture, face) in &pictures {

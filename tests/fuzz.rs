@@ -187,7 +187,7 @@ fn smiles(file: &[u8], bytes: &[u8]) -> bool {
     Classifier::check(&probabilities).is_ok()
 }
 
-/// Whether the file holds a locator, which then finds boxes that can be reckoned with.
+/// Whether the file holds a face detector, which then finds boxes that can be reckoned with.
 fn locates(file: &[u8], bytes: &[u8]) -> bool {
     let locator = FaceWeights::from_bytes(file, "fuzz").and_then(|weights| Locator::new(&weights));
     let Ok(mut locator) = locator else { return false };

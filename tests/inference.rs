@@ -284,7 +284,7 @@ fn layers_that_do_not_fit_are_refused() {
     assert!(Engine::new([1, 3, 4], [1.0, 0.0], &[Layer::Flatten, dense()], Isa::Portable).is_ok());
 }
 
-/// Random locators with heads of two sorts, some of which read the same picture, over pictures of any size.
+/// Random face detectors with heads of two sorts, some of which read the same picture, over pictures of any size.
 fn pyramid() -> impl Strategy<Value = Architecture> {
     let filters = || prop_oneof![1..=40usize, Just(16), Just(32)];
     let level = (filters(), filters(), any::<[bool; 3]>());

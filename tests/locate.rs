@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A locator with random parameters, whose heads but the last merge or not.
+/// A face detector with random parameters, whose heads but the last merge or not.
 fn random(filters: [usize; 4], seed: u64, merging: bool) -> FaceWeights {
     let mut architecture = Architecture::face(160, filters);
     for block in &mut architecture.blocks {
@@ -36,7 +36,7 @@ fn random(filters: [usize; 4], seed: u64, merging: bool) -> FaceWeights {
     FaceWeights { metadata: FaceMetadata::new(architecture), tensors: tensors.into_iter().collect() }
 }
 
-/// A locator that takes white spots of 4×4 pixels for the middles of faces 12 pixels wide and 20
+/// A face detector that takes white spots of 4×4 pixels for the middles of faces 12 pixels wide and 20
 /// high, whose eyes are 4 pixels above the middle and 3 to its sides.
 fn spots() -> FaceWeights {
     let conv = Block::Conv { filters: 1, kernel: 1, stride: 2, norm: false, relu: true, pool: true };
@@ -301,7 +301,7 @@ fn heads_that_do_not_fit_are_refused() {
     assert!(!fits(&[merging(4, 2), halving(), head(6)]), "merges into what no convolution gave");
 }
 
-/// A locator that takes bright places for faces, the surer the brighter they are: `side` pixels wide and
+/// A face detector that takes bright places for faces, the surer the brighter they are: `side` pixels wide and
 /// high, `aside` pixels to the right of the place.
 fn bright(side: f32, aside: f32) -> FaceWeights {
     let mut weights = spots();

@@ -9,7 +9,7 @@ use common::{Bench, astronaut, at, flat, info};
 use gst::prelude::*;
 use gst_video::VideoFormat::*;
 use gst_video::VideoRegionOfInterestMeta as RegionMeta;
-use gstsmile::analysis::track::{Certainty, Settings, Sighting, Tracker};
+use gstsmile::analysis::track::{Confidence, Observation, Settings, Tracker};
 use gstsmile::analysis::{Landmarks, Rect};
 use gstsmile::smilefilter::{Event, Face, Results};
 use proptest::prelude::*;
@@ -37,8 +37,9 @@ fn landmarks_move_with_the_box_where_it_is_predicted() {
     let rect = |index: u32| Rect { x: 100.0 + 6.0 * index as f32, y: 50.0, width: 80.0, height: 100.0 };
     for index in 0..20 {
         let landmarks = Some(SEEN.map(|point| unit.carry(point, rect(index))));
-        let sighting = Sighting { rect: rect(index), certainty: Certainty::Sure, landmarks, score: 1.0 };
-        tracker.update(&[sighting], frame(index));
+        let observation =
+            Observation { rect: rect(index), confidence: Confidence::High, landmarks, score: 1.0 };
+        tracker.update(&[observation], frame(index));
         let track = tracker.tracks().next().unwrap();
         assert_near(shares(track.rect, track.landmarks().unwrap()), SEEN, 1e-3);
     }
@@ -52,7 +53,7 @@ fn landmarks_move_with_the_box_where_it_is_predicted() {
     assert!(tracker.tracks().next().unwrap().landmarks().is_some(), "it is only out of sight");
     // What only has a box says nothing of landmarks, nor do those from before count any more.
     tracker.update(
-        &[Sighting { rect: rect(22), certainty: Certainty::Sure, landmarks: None, score: 1.0 }],
+        &[Observation { rect: rect(22), confidence: Confidence::High, landmarks: None, score: 1.0 }],
         frame(22),
     );
     assert_eq!(tracker.tracks().next().unwrap().landmarks(), None);

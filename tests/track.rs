@@ -5,7 +5,7 @@ use std::time::Duration;
 use gstsmile::analysis::Rect;
 use gstsmile::analysis::answer;
 use gstsmile::analysis::answer::Answer;
-use gstsmile::analysis::track::{Certainty, Settings, Sighting, Tracker};
+use gstsmile::analysis::track::{Confidence, Observation, Settings, Tracker};
 use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -48,13 +48,14 @@ impl Stream {
 
     /// One frame with these sure boxes.
     fn see(&mut self, boxes: &[Rect]) {
-        let sure = |&rect: &Rect| Sighting { rect, certainty: Certainty::Sure, landmarks: None, score: 1.0 };
-        self.see_sightings(&boxes.iter().map(sure).collect::<Vec<_>>());
+        let sure =
+            |&rect: &Rect| Observation { rect, confidence: Confidence::High, landmarks: None, score: 1.0 };
+        self.see_observations(&boxes.iter().map(sure).collect::<Vec<_>>());
     }
 
-    fn see_sightings(&mut self, sightings: &[Sighting]) {
+    fn see_observations(&mut self, observations: &[Observation]) {
         let time = Duration::from_secs_f32(self.frame as f32 / self.fps);
-        self.tracker.update(sightings, time);
+        self.tracker.update(observations, time);
         self.frame += 1;
     }
 
@@ -63,10 +64,10 @@ impl Stream {
         self.tracker.tracks().map(|track| track.id).collect()
     }
 
-    /// The identities in the order of the last frame's sightings.
+    /// The identities in the order of the last frame's observations.
     fn ids_of_sightings(&self) -> Vec<u32> {
         let mut seen: Vec<_> =
-            self.tracker.tracks().filter_map(|track| Some((track.sighting?, track.id))).collect();
+            self.tracker.tracks().filter_map(|track| Some((track.observation?, track.id))).collect();
         seen.sort_unstable();
         seen.into_iter().map(|(_, id)| id).collect()
     }
@@ -179,7 +180,7 @@ fn thirty_faces_that_cross_keep_their_identities() {
         seen += boxes.len();
         wrong += boxes.iter().zip(ids).filter(|((index, _), id)| first[*index] != *id).count();
     }
-    assert!(wrong == 0, "{wrong} of {seen} sightings under another number");
+    assert!(wrong == 0, "{wrong} of {seen} observations under another number");
 }
 
 #[test]
@@ -195,7 +196,7 @@ fn a_face_that_is_missed_coasts_then_waits_then_is_forgotten() {
             stream.see(&[]);
         }
         assert_eq!(stream.ids(), if reported { vec![1] } else { vec![] }, "{missed} frames missed");
-        assert!(stream.tracker.tracks().all(|track| track.sighting.is_none()));
+        assert!(stream.tracker.tracks().all(|track| track.observation.is_none()));
         stream.see(&[still]);
         assert_eq!(stream.ids_of_sightings(), [id], "after {missed} frames");
     }
@@ -233,15 +234,15 @@ fn a_lone_face_is_matched_by_its_distance_and_the_time() {
     stream.see(&[place(1), square(100.0, 300.0, 50.0)]);
     assert_eq!(stream.ids_of_sightings(), [2, 3]);
     // What is seen less well where it was is not it.
-    for certainty in [Certainty::Faint, Certainty::Likely] {
+    for confidence in [Confidence::Low, Confidence::Medium] {
         let mut stream = Stream::new(2.0);
         stream.see(&[place(0)]);
-        let worse = Sighting { rect: place(0), certainty, landmarks: None, score: 1.0 };
-        stream.see_sightings(&[
+        let worse = Observation { rect: place(0), confidence, landmarks: None, score: 1.0 };
+        stream.see_observations(&[
             worse,
-            Sighting { rect: place(1), certainty: Certainty::Sure, landmarks: None, score: 1.0 },
+            Observation { rect: place(1), confidence: Confidence::High, landmarks: None, score: 1.0 },
         ]);
-        assert!(stream.tracker.tracks().all(|track| track.id == 1 && track.sighting == Some(1)));
+        assert!(stream.tracker.tracks().all(|track| track.id == 1 && track.observation == Some(1)));
     }
 }
 
@@ -260,83 +261,83 @@ fn a_moving_face_coasts_on_its_way() {
 
 #[test]
 fn a_weak_sighting_counts_when_it_comes_again_and_costs_no_number_when_not() {
-    let weak = Sighting {
+    let weak = Observation {
         rect: square(100.0, 100.0, 60.0),
-        certainty: Certainty::Likely,
+        confidence: Confidence::Medium,
         landmarks: None,
         score: 1.0,
     };
-    let other = Sighting {
+    let other = Observation {
         rect: square(400.0, 100.0, 60.0),
-        certainty: Certainty::Likely,
+        confidence: Confidence::Medium,
         landmarks: None,
         score: 1.0,
     };
     let mut stream = Stream::new(FPS);
-    stream.see_sightings(&[]);
-    stream.see_sightings(&[weak]);
+    stream.see_observations(&[]);
+    stream.see_observations(&[weak]);
     assert!(stream.ids().is_empty());
-    stream.see_sightings(&[other]);
+    stream.see_observations(&[other]);
     assert!(stream.ids().is_empty());
-    stream.see_sightings(&[weak]);
-    assert!(stream.ids().is_empty(), "two sightings, but not in a row");
-    stream.see_sightings(&[weak]);
+    stream.see_observations(&[weak]);
+    assert!(stream.ids().is_empty(), "two observations, but not in a row");
+    stream.see_observations(&[weak]);
     assert_eq!(stream.ids(), [1]);
-    stream.see_sightings(&[weak, Sighting { certainty: Certainty::Sure, ..other }]);
+    stream.see_observations(&[weak, Observation { confidence: Confidence::High, ..other }]);
     assert_eq!(stream.ids(), [1, 2]);
     stream.tracker.forget();
-    stream.see_sightings(&[weak]);
+    stream.see_observations(&[weak]);
     assert_eq!(stream.ids(), [3], "the first picture, which may be the only one");
 }
 
 #[test]
 fn a_faint_sighting_keeps_a_face_and_makes_none() {
-    let faint = |x: f32| Sighting {
+    let faint = |x: f32| Observation {
         rect: square(x, 100.0, 60.0),
-        certainty: Certainty::Faint,
+        confidence: Confidence::Low,
         landmarks: None,
         score: 1.0,
     };
-    let likely = |x: f32| Sighting { certainty: Certainty::Likely, ..faint(x) };
+    let likely = |x: f32| Observation { confidence: Confidence::Medium, ..faint(x) };
     let mut stream = Stream::new(FPS);
     // None in the first picture, and none where a likely one was.
-    for sighting in [faint(100.0), likely(100.0), faint(100.0), faint(100.0)] {
-        stream.see_sightings(&[sighting]);
+    for observation in [faint(100.0), likely(100.0), faint(100.0), faint(100.0)] {
+        stream.see_observations(&[observation]);
         assert!(stream.ids().is_empty());
     }
     stream.see(&[square(100.0, 100.0, 60.0)]);
     let [id] = stream.ids()[..] else { panic!("{:?}", stream.ids()) };
-    // For much longer than a face without any sighting is remembered.
+    // For much longer than a face without any observation is remembered.
     for frame in 0..60 {
-        stream.see_sightings(&[faint(100.0 + frame as f32)]);
+        stream.see_observations(&[faint(100.0 + frame as f32)]);
         assert_eq!(stream.ids(), [id]);
-        assert!(stream.tracker.tracks().all(|track| track.sighting == Some(0)));
+        assert!(stream.tracker.tracks().all(|track| track.observation == Some(0)));
     }
     // Whatever is seen better comes first, and a faint one has to be in the same place.
-    stream.see_sightings(&[faint(161.0), likely(165.0)]);
-    assert!(stream.tracker.tracks().all(|track| track.sighting == Some(1)));
+    stream.see_observations(&[faint(161.0), likely(165.0)]);
+    assert!(stream.tracker.tracks().all(|track| track.observation == Some(1)));
     // A newcomer beside it is not it.
-    stream.see_sightings(&[faint(165.0), likely(240.0)]);
-    assert!(stream.tracker.tracks().all(|track| track.sighting == Some(0)));
-    stream.see_sightings(&[faint(220.0)]);
-    assert!(stream.tracker.tracks().all(|track| track.sighting.is_none()));
+    stream.see_observations(&[faint(165.0), likely(240.0)]);
+    assert!(stream.tracker.tracks().all(|track| track.observation == Some(0)));
+    stream.see_observations(&[faint(220.0)]);
+    assert!(stream.tracker.tracks().all(|track| track.observation.is_none()));
     // Another locator has to see it well first.
     stream.see(&[square(100.0, 100.0, 60.0)]);
     stream.tracker.doubt_faces();
-    for (sighting, seen) in [(faint(100.0), false), (likely(100.0), true), (faint(100.0), true)] {
-        stream.see_sightings(&[sighting]);
-        assert_eq!(stream.tracker.tracks().any(|track| track.sighting.is_some()), seen);
+    for (observation, seen) in [(faint(100.0), false), (likely(100.0), true), (faint(100.0), true)] {
+        stream.see_observations(&[observation]);
+        assert_eq!(stream.tracker.tracks().any(|track| track.observation.is_some()), seen);
     }
 }
 
 #[test]
 fn the_answer_of_a_face_that_is_seen_faintly_follows_slowly() {
     let mut stream = Stream::new(FPS);
-    let mut smiling = |frames: usize, certainty: Certainty, probability: f32| {
+    let mut smiling = |frames: usize, confidence: Confidence, probability: f32| {
         for _ in 0..frames {
-            stream.see_sightings(&[Sighting {
+            stream.see_observations(&[Observation {
                 rect: square(100.0, 100.0, 60.0),
-                certainty,
+                confidence,
                 landmarks: None,
                 score: 1.0,
             }]);
@@ -344,11 +345,11 @@ fn the_answer_of_a_face_that_is_seen_faintly_follows_slowly() {
         }
         stream.tracker.tracks().next().unwrap().answer.unwrap().smiling
     };
-    assert!(smiling(15, Certainty::Sure, 0.9));
-    assert!(smiling(20, Certainty::Faint, 0.1), "a head that turns away for two thirds of a second");
-    assert!(!smiling(100, Certainty::Faint, 0.1), "a room that stays dark");
-    assert!(smiling(15, Certainty::Sure, 0.9));
-    assert!(!smiling(20, Certainty::Sure, 0.1));
+    assert!(smiling(15, Confidence::High, 0.9));
+    assert!(smiling(20, Confidence::Low, 0.1), "a head that turns away for two thirds of a second");
+    assert!(!smiling(100, Confidence::Low, 0.1), "a room that stays dark");
+    assert!(smiling(15, Confidence::High, 0.9));
+    assert!(!smiling(20, Confidence::High, 0.1));
 }
 
 #[test]
@@ -488,17 +489,17 @@ proptest! {
     #[test]
     fn any_sequence_is_survived(
         frames in prop::collection::vec(
-            (0u64..5_000, prop::collection::vec((-1e4f32..1e4, -1e4f32..1e4, 1e-3f32..1e4, certainty()), 0..12)),
+            (0u64..5_000, prop::collection::vec((-1e4f32..1e4, -1e4f32..1e4, 1e-3f32..1e4, confidence()), 0..12)),
             0..20,
         )
     ) {
         let mut tracker = Tracker::new(Settings::default());
         for (time, boxes) in frames {
-            let sighting = |&(x, y, side, certainty): &(f32, f32, f32, Certainty)| {
-                Sighting { rect: Rect { x, y, width: side, height: 2.0 * side }, certainty, landmarks: None, score: 1.0 }
+            let observation = |&(x, y, side, confidence): &(f32, f32, f32, Confidence)| {
+                Observation { rect: Rect { x, y, width: side, height: 2.0 * side }, confidence, landmarks: None, score: 1.0 }
             };
-            let sightings: Vec<_> = boxes.iter().map(sighting).collect();
-            tracker.update(&sightings, Duration::from_millis(time));
+            let observations: Vec<_> = boxes.iter().map(observation).collect();
+            tracker.update(&observations, Duration::from_millis(time));
             let mut ids: Vec<_> = tracker.tracks().map(|track| track.id).collect();
             let count = ids.len();
             ids.sort_unstable();
@@ -508,17 +509,17 @@ proptest! {
                 let Rect { x, y, width, height } = track.rect;
                 prop_assert!([x, y, width, height].iter().all(|value| value.is_finite()), "{:?}", track);
                 prop_assert!(width > 0.0 && height > 0.0);
-                tracker_index_is_sound(track.sighting, sightings.len())?;
+                tracker_index_is_sound(track.observation, observations.len())?;
             }
         }
     }
 }
 
-fn certainty() -> impl Strategy<Value = Certainty> {
-    prop_oneof![Just(Certainty::Faint), Just(Certainty::Likely), Just(Certainty::Sure)]
+fn confidence() -> impl Strategy<Value = Confidence> {
+    prop_oneof![Just(Confidence::Low), Just(Confidence::Medium), Just(Confidence::High)]
 }
 
-fn tracker_index_is_sound(sighting: Option<usize>, sightings: usize) -> Result<(), TestCaseError> {
-    prop_assert!(sighting.is_none_or(|index| index < sightings));
+fn tracker_index_is_sound(observation: Option<usize>, observations: usize) -> Result<(), TestCaseError> {
+    prop_assert!(observation.is_none_or(|index| index < observations));
     Ok(())
 }

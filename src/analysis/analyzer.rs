@@ -11,7 +11,7 @@ use super::crop::{Cropper, Picture, Rect};
 use super::locate::{self, Detection, Locator};
 use super::pace::{Clock, Turn};
 use super::scene::Scene;
-use super::track::{self, Sighting, Track, Tracker};
+use super::track::{self, Observation, Track, Tracker};
 use crate::model::{Classifier, DeviceChoice, FaceWeights, Region, Result, Weights};
 
 /// Which part of a picture is looked at.
@@ -54,8 +54,8 @@ pub struct Settings {
     /// seen, so that time grows with the inverse of its square. A face looked at before may be a fifth smaller, so
     /// that none comes and goes at the limit. Regions of a request may have any size.
     pub least_height: f32,
-    /// A face counts at once where its score is at least this far on the way from the locator's
-    /// threshold to 1, others with their second sighting in a row.
+    /// A face counts at once where its score is at least this far on the way from the face detector's
+    /// threshold to 1, others with their second observation in a row.
     pub sure: f32,
     /// Faces are looked for in every Nth picture, and at least every 150 ms of the stream; between, their
     /// boxes are predicted. 0 is taken for 1.
@@ -109,10 +109,10 @@ pub struct Face {
     /// Whether this is where it should be, by its motion, and not where it was seen in this very picture: nobody
     /// looked for faces there, or it wasn't found.
     pub predicted: bool,
-    /// As the locator saw them last, moved and scaled with the box. They may lie outside of the picture. `None` for
+    /// As the face detector saw them last, moved and scaled with the box. They may lie outside of the picture. `None` for
     /// regions of a request, and where no face was looked for.
     pub landmarks: Option<Landmarks>,
-    /// How sure the locator was when it saw the face last, from 0 to 1; 1 for regions of a request, and where no face
+    /// How sure the face detector was when it saw the face last, from 0 to 1; 1 for regions of a request, and where no face
     /// was looked for.
     pub score: f32,
 }
@@ -140,7 +140,7 @@ pub struct Effort {
     pub inferred: bool,
     /// Something of what is said is of this very picture: a network saw it, or the request has its regions.
     pub fresh: bool,
-    /// Whether faces are where they were seen in this picture, by the locator or the request.
+    /// Whether faces are where they were seen in this picture, by the face detector or the request.
     pub located: bool,
 }
 
@@ -168,8 +168,8 @@ pub struct Analyzer {
     detections: Vec<Detection>,
     /// Where faces should be.
     expected: Vec<Rect>,
-    sightings: Vec<Sighting>,
-    /// For each sighting that is a region of the request its index there.
+    observations: Vec<Observation>,
+    /// For each observation that is a region of the request its index there.
     regions: Vec<usize>,
     /// Regions of which something is in view, with their index in the request.
     in_view: Vec<(usize, Rect)>,
@@ -181,7 +181,7 @@ pub struct Analyzer {
 
 impl Analyzer {
     /// Puts the networks onto their devices and tries the one for smiles once, so that neither
-    /// broken weights nor a slow first run show up in the stream. Without weights of a locator no
+    /// broken weights nor a slow first run show up in the stream. Without weights of a face detector no
     /// faces are found, but regions can be looked at.
     ///
     /// # Errors
@@ -214,7 +214,7 @@ impl Analyzer {
             probabilities: Vec::new(),
             detections: Vec::new(),
             expected: Vec::new(),
-            sightings: Vec::new(),
+            observations: Vec::new(),
             regions: Vec::new(),
             in_view: Vec::new(),
             chosen: Vec::new(),
@@ -233,7 +233,7 @@ impl Analyzer {
         self.tracker.forget_answers();
     }
 
-    /// Takes another locator from the next picture on.
+    /// Takes another face detector from the next picture on.
     pub fn set_locator(&mut self, locator: Locator) {
         self.locator = Some(locator);
         self.look_everywhere();
@@ -289,8 +289,8 @@ impl Analyzer {
     /// or is that of the last picture, a 30th of a second is taken to have passed. Where it goes
     /// backwards or more than two seconds on, and where the scene changes, nothing before counts.
     ///
-    /// The faces come in the order in which they were first seen. Those without a sighting in this
-    /// picture are among them for a short while ([`track::Settings::hold`]), unless they were a
+    /// The faces come in the order in which they were first seen. Those without an observation in this
+    /// picture are among them for a short while ([`track::Settings::max_coast`]), unless they were a
     /// request's regions.
     ///
     /// # Errors
@@ -394,13 +394,13 @@ impl Analyzer {
         std::mem::swap(&mut self.chosen, &mut self.chosen_before);
         self.chosen.clear();
         for track in self.tracker.tracks() {
-            let Some(sighting) = track.sighting else { continue };
+            let Some(observation) = track.observation else { continue };
             let rect = self.place(track);
             let known = track.answer.is_some();
             let least = if known { 0.8 * least } else { least };
             let large = rect.height >= least || !self.regions.is_empty();
             if large && rect.within(view.bounds()).is_some() {
-                let score = if self.regions.is_empty() { self.detections[sighting].score } else { 1.0 };
+                let score = if self.regions.is_empty() { self.detections[observation].score } else { 1.0 };
                 let rank = rect.width * rect.height * score;
                 let stays = self.chosen_before.iter().any(|before| before.id == track.id);
                 let rank = if stays { STAYS * rank } else { rank };
@@ -413,8 +413,8 @@ impl Analyzer {
 
     /// Where a track is: what the request says of it counts as it stands.
     fn place(&self, track: &Track) -> Rect {
-        match track.sighting {
-            Some(index) if !self.regions.is_empty() => self.sightings[index].rect,
+        match track.observation {
+            Some(index) if !self.regions.is_empty() => self.observations[index].rect,
             _ => track.rect,
         }
     }
@@ -438,16 +438,16 @@ impl Analyzer {
         Ok(())
     }
 
-    /// Lists the faces looked at and, where the locator is at work, those that coast.
+    /// Lists the faces looked at and, where the face detector is at work, those that coast.
     fn report(&mut self, view: &View, found: bool) {
         for track in self.tracker.tracks() {
-            let coasting = track.sighting.is_none();
+            let coasting = track.observation.is_none();
             let counts =
                 if coasting { found } else { self.chosen.iter().any(|chosen| chosen.id == track.id) };
             let rect = self.place(track).within(view.bounds());
             if let (true, Some(answer), Some(rect)) = (counts, track.answer, rect) {
                 let Answer { probability, smiling, .. } = answer;
-                let region = track.sighting.and_then(|index| self.regions.get(index).copied());
+                let region = track.observation.and_then(|index| self.regions.get(index).copied());
                 let predicted = coasting || !self.effort.located;
                 let (id, landmarks, score) = (track.id, track.landmarks(), track.score);
                 self.faces.push(Face { id, rect, probability, smiling, region, predicted, landmarks, score });

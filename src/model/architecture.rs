@@ -234,34 +234,34 @@ impl Architecture {
         }
     }
 
-    /// The strides of a face locator's heads: pixels of the input from one place to the next.
+    /// The strides of a face detector's heads: pixels of the input from one place to the next.
     ///
     /// # Errors
-    /// As [`Architecture::shapes`], and where the network is no face locator: a fully convolutional
+    /// As [`Architecture::shapes`], and where the network is no face detector: a fully convolutional
     /// one on grey pictures that ends in a head, each with [`FACE_VALUES`] values.
     pub fn face_strides(&self) -> Result<Vec<usize>> {
         self.shapes()?;
         let unfit = |reason: &str| Err(Error::Architecture(reason.into()));
         if self.input[0] != 1 {
-            return unfit("a face locator looks at grey pictures");
+            return unfit("a face detector looks at grey pictures");
         }
         let (mut stride, mut strides) = (1, Vec::new());
         for block in &self.blocks {
             match *block {
                 Block::Conv { stride: step, pool, .. } => stride *= step * if pool { 2 } else { 1 },
                 Block::Head { filters: FACE_VALUES, .. } => strides.push(stride),
-                Block::Head { .. } => return unfit("a head of a face locator has 15 values"),
-                _ => return unfit("a face locator has convolutions and heads only"),
+                Block::Head { .. } => return unfit("a head of a face detector has 15 values"),
+                _ => return unfit("a face detector has convolutions and heads only"),
             }
         }
         match self.blocks.last() {
             Some(Block::Head { .. }) if stride <= MOST_STRIDE => Ok(strides),
-            _ => unfit("a face locator ends in a head whose stride is at most 64"),
+            _ => unfit("a face detector ends in a head whose stride is at most 64"),
         }
     }
 }
 
-/// What a face locator's head says of each place, in units of its stride: the logit of a face
+/// What a face detector's head says of each place, in units of its stride: the logit of a face
 /// being there, the face's middle (x, y) counted from the place's, the logarithms of its width and
 /// height, and five landmarks (x, y) counted from the place's middle: right eye, left eye, nose,
 /// right and left corner of the mouth, as the person has them.

@@ -1,4 +1,4 @@
-//! From grey pictures to what a face locator's heads say.
+//! From grey pictures to what a face detector's heads say.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use super::weights::{FaceMetadata, FaceWeights};
 use crate::ops::Isa;
 use crate::ops::inference::Engine;
 
-/// A face locator's network on the CPU, for pictures of one size at a time.
+/// A face detector's network on the CPU, for pictures of one size at a time.
 pub struct Detector {
     parts: Arc<Parts>,
     /// For pictures of the size that was looked at last. Its buffers are much of what an element takes, so that
@@ -64,7 +64,7 @@ impl Detector {
     /// # Errors
     /// Where the file can't be read, or its weights don't work.
     pub fn shared(file: Option<&Path>) -> Result<Self> {
-        let name = file.map_or("the built-in face locator".into(), |file| file.display().to_string());
+        let name = file.map_or("the built-in face detector".into(), |file| file.display().to_string());
         let load = || {
             let weights = file.map_or_else(FaceWeights::embedded, FaceWeights::read)?;
             Ok(Arc::new(Parts::new(weights, Isa::best())?))

@@ -19,9 +19,9 @@ pub enum Error {
     Kind { name: String, holds: &'static str, wanted: &'static str },
     #[error("what was to be written to {path:?} could not be used: {reason}; it is not written")]
     Unusable { path: PathBuf, reason: String },
-    /// Of pictures (width, height), for a face locator.
+    /// Of pictures (width, height), for a face detector.
     #[error(
-        "{}x{} is no size for this face locator: width and height must be multiples of {multiple}, {most} at most; give another --size",
+        "{}x{} is no size for this face detector: width and height must be multiples of {multiple}, {most} at most; give another --size",
         size[0],
         size[1]
     )]

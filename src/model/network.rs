@@ -296,7 +296,7 @@ mod tests {
 
     use super::*;
 
-    /// A locator of heads with other numbers of filters, whose pictures have odd sides; a loss of its answers.
+    /// A face detector of heads with other numbers of filters, whose pictures have odd sides; a loss of its answers.
     struct Small {
         parameters: VarMap,
         network: Network,

@@ -110,7 +110,7 @@ impl Describe for Metadata {
     }
 }
 
-/// What the weights of a face locator say of themselves. Every field but `smallest` and `training` is needed to
+/// What the weights of a face detector say of themselves. Every field but `smallest` and `training` is needed to
 /// run them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaceMetadata {
@@ -124,7 +124,7 @@ pub struct FaceMetadata {
     pub threshold: f32,
     /// Of two boxes whose intersection over union reaches this, the one with the higher score stays.
     pub overlap: f32,
-    /// The height in pixels, before the network, of the smallest faces that it finds well: the locator shows it
+    /// The height in pixels, before the network, of the smallest faces that it finds well: the face detector shows it
     /// pictures at a size in which no face that has to be found is smaller.
     #[serde(default = "smallest_of_old")]
     pub smallest: f32,
@@ -191,7 +191,7 @@ pub struct Weights<M = Metadata> {
 /// Weights of a smile network.
 pub type SmileWeights = Weights<Metadata>;
 
-/// Weights of a face locator.
+/// Weights of a face detector.
 pub type FaceWeights = Weights<FaceMetadata>;
 
 impl Weights {
@@ -202,9 +202,9 @@ impl Weights {
 }
 
 impl FaceWeights {
-    /// The face locator's weights that are built into the plugin.
+    /// The face detector's weights that are built into the plugin.
     pub fn embedded() -> Result<Self> {
-        Self::from_bytes(EMBEDDED_FACE, "the built-in face locator")
+        Self::from_bytes(EMBEDDED_FACE, "the built-in face detector")
     }
 
     /// The same weights for `architecture`, where it is theirs but for heads that merge. What is merged is 0 at first,

@@ -1,7 +1,7 @@
 //! Training and measuring networks.
 //!
 //! Four rooms in a line, each of which knows those after it alone: [`report`] (what is written of a training or a
-//! measurement), `face` (the face locator), `fit` and `measure` (training, and telling how good a network is), `data`
+//! measurement), `face` (the face detector), `fit` and `measure` (training, and telling how good a network is), `data`
 //! (pictures and labels).
 
 mod data;

@@ -79,7 +79,7 @@ fn pictures(criterion: &mut Criterion) {
     }
 }
 
-/// The face locator, and the same without heads that merge.
+/// The face detector, and the same without heads that merge.
 fn locator(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("locator");
     for size in [[128, 160], [480, 640]] {

@@ -52,7 +52,7 @@ fn results() -> Value {
     results
 }
 
-/// A card, a cross-validation, another run, and results of locators.
+/// A card, a cross-validation, another run, and results of face detectors.
 fn folder() -> TempDir {
     let folder = tempdir().unwrap();
     put(folder.path(), "card/README.md", CARD);

@@ -1,4 +1,4 @@
-//! Training a face locator on generated pictures.
+//! Training a face detector on generated pictures.
 
 use std::fs;
 use std::path::Path;

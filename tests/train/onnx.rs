@@ -277,7 +277,11 @@ fn what_can_not_be_exported_is_refused_and_nothing_is_written() {
         ("smile.safetensors", 2, "--onnx"),
         ("absent --onnx a.onnx", 2, "cannot read weights"),
         ("text --onnx b.onnx", 2, "not a weights file"),
-        ("smile.safetensors --onnx b.onnx --size 320x256", 2, "--size is only for weights of a face locator"),
+        (
+            "smile.safetensors --onnx b.onnx --size 320x256",
+            2,
+            "--size is only for weights of a face detector",
+        ),
         ("face.safetensors --onnx b.onnx --size 320x240", 2, "multiples of 32"),
         ("face.safetensors --onnx b.onnx --size 320", 2, "a width and a height in pixels"),
         ("face.safetensors --onnx face.safetensors", 2, "would overwrite face.safetensors"),

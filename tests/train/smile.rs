@@ -1,4 +1,4 @@
-//! Faces cut out by a locator: for training, for measuring and as a table of boxes.
+//! Faces cut out by a face detector: for training, for measuring and as a table of boxes.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -19,7 +19,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::pictures::{VIEW, encoded, names, put};
 
-/// A locator that takes a white spot of 4×4 pixels for the middle of a face 24 pixels wide and 32
+/// A face detector that takes a white spot of 4×4 pixels for the middle of a face 24 pixels wide and 32
 /// high.
 fn locator() -> FaceWeights {
     let conv = Block::Conv { filters: 1, kernel: 1, stride: 2, norm: false, relu: true, pool: true };
@@ -103,7 +103,7 @@ fn a_sample_is_what_the_element_would_see() {
     assert!(near(&sample_of_face.wide, &crop(64 * WIDE, wide)));
     assert!(sample("smile/empty.png").pixels.is_empty());
 
-    // Without a locator a picture as a whole is the face.
+    // Without a face detector a picture as a whole is the face.
     let view = View { locator: None, wide: false, ..view };
     let dataset = Catalog::open(&folder.path().join("faces")).unwrap().decode(view, || {}).unwrap();
     let whole = dataset.samples.iter().find(|sample| sample.name == "smile/00.png").unwrap();

@@ -1,13 +1,13 @@
-//! Where faces are in a picture: regions of a request, or what the locator finds.
+//! Where faces are in a picture: regions of a request, or what the face detector finds.
 
 use super::super::area::View;
 use super::super::crop::Rect;
 use super::super::locate::{self, Locator};
-use super::super::track::{Certainty, Sighting};
+use super::super::track::{Confidence, Observation};
 use super::{Analyzer, Effort, LONGEST_PREDICTION, MOST_REGIONS};
 use crate::model::Result;
 
-/// From this share of the locator's threshold on a face that was there before still is.
+/// From this share of the face detector's threshold on a face that was there before still is.
 const FAINT: f32 = 0.4;
 /// Of the pictures in which faces are looked for every Nth is searched as a whole, and at least one in
 /// [`LONGEST_PREDICTION`].
@@ -15,27 +15,32 @@ const FAINT: f32 = 0.4;
 const WHOLE_EVERY: u32 = 5;
 
 impl Analyzer {
-    /// Takes the regions of a request for sightings.
+    /// Takes the regions of a request for observations.
     pub(super) fn take(&mut self, view: &View, regions: &[Rect]) {
-        self.sightings.clear();
+        self.observations.clear();
         self.regions.clear();
         let cut = |(index, region): (usize, &Rect)| Some((index, region.within(view.bounds())?));
         self.in_view.clear();
         self.in_view.extend(regions.iter().enumerate().filter_map(cut));
         keep_largest(&mut self.in_view, MOST_REGIONS);
         for &(index, rect) in &self.in_view {
-            self.sightings.push(Sighting { rect, certainty: Certainty::Sure, landmarks: None, score: 1.0 });
+            self.observations.push(Observation {
+                rect,
+                confidence: Confidence::High,
+                landmarks: None,
+                score: 1.0,
+            });
             self.regions.push(index);
         }
-        self.tracker.update(&self.sightings, self.clock.now);
-        // What the locator saw before is no longer what tracks were seen at, and it may see nothing there.
+        self.tracker.update(&self.observations, self.clock.now);
+        // What the face detector saw before is no longer what tracks were seen at, and it may see nothing there.
         self.look_everywhere();
         self.tracker.doubt_faces();
     }
 
     /// Looks for faces.
     pub(super) fn locate(&mut self, view: &View) -> Result<()> {
-        self.sightings.clear();
+        self.observations.clear();
         self.regions.clear();
         self.detections.clear();
         if let Some(mut locator) = self.locator.take() {
@@ -46,19 +51,19 @@ impl Analyzer {
             let looked = self.look(&mut locator, view, FAINT * least);
             self.locator = Some(locator);
             looked?;
-            self.sightings.extend(self.detections.iter().map(|found| Sighting {
+            self.observations.extend(self.detections.iter().map(|found| Observation {
                 rect: view.back(found.rect),
-                certainty: match found.score {
-                    score if score >= sure => Certainty::Sure,
-                    score if score >= least => Certainty::Likely,
-                    _ => Certainty::Faint,
+                confidence: match found.score {
+                    score if score >= sure => Confidence::High,
+                    score if score >= least => Confidence::Medium,
+                    _ => Confidence::Low,
                 },
                 landmarks: Some(found.landmarks.map(|point| view.back_point(point))),
                 score: found.score,
             }));
             self.effort = Effort { inferred: true, fresh: true, located: true };
         }
-        self.tracker.update(&self.sightings, self.clock.now);
+        self.tracker.update(&self.observations, self.clock.now);
         Ok(())
     }
 

@@ -1,4 +1,8 @@
-//! Where in a picture to look.
+//! Face detection in a whole picture: a fully convolutional network on an image pyramid of two sizes, then a second pass
+//! over what is in doubt, enlarged (a cascade of one network), then non-maximum suppression.
+//!
+//! What a pass costs goes with its pixels, so that the picture is shrunk until the smallest face that is asked for has
+//! the smallest height that the network knows.
 
 mod pass;
 mod suppression;
@@ -23,7 +27,7 @@ pub fn region(picture: &Picture, region: Region) -> Rect {
 pub struct Detection {
     /// In pixels of the picture; it may stick out of it.
     pub rect: Rect,
-    /// How sure the locator is, from 0 to 1.
+    /// How sure the face detector is, from 0 to 1.
     pub score: f32,
     /// In pixels of the picture (x, y): right eye, left eye, nose, right and left corner of the
     /// mouth, as the person has them.

@@ -1,4 +1,8 @@
-//! Which face is which: boxes found in frame after frame become faces with an identity.
+//! Multi-object tracking: boxes that are found in frame after frame become faces with an identity.
+//!
+//! Tracking by detection as in SORT (Bewley et al. 2016): each track is predicted, observations are assigned to where tracks
+//! should be, and what nobody gets begins a track. As in ByteTrack (Zhang et al. 2022), observations of low confidence
+//! keep a track that is there and begin none. All spans are of stream time, so that the frame rate doesn't matter.
 
 mod matching;
 mod motion;
@@ -15,11 +19,11 @@ use motion::Motion;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// A face that is not seen is reported for so long, at the place where it should be; where frames are
-    /// farther apart, until the second of them without a sighting.
-    pub hold: Duration,
+    /// farther apart, until the second of them without an observation.
+    pub max_coast: Duration,
     /// A face that is seen again within this time is the same one; where frames are farther apart, one that was
     /// missing in a single one of them.
-    pub patience: Duration,
+    pub max_age: Duration,
     /// How steady the answers are.
     pub answer: answer::Settings,
 }
@@ -27,8 +31,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            hold: Duration::from_millis(200),
-            patience: Duration::from_millis(500),
+            max_coast: Duration::from_millis(200),
+            max_age: Duration::from_millis(500),
             answer: answer::Settings::default(),
         }
     }
@@ -36,56 +40,56 @@ impl Default for Settings {
 
 /// A box in one frame that may be a face.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sighting {
+pub struct Observation {
     /// In pixels; both sides above 0.
     pub rect: Rect,
     /// What it is worth.
-    pub certainty: Certainty,
+    pub confidence: Confidence,
     /// In pixels; `None` where only the box is known.
     pub landmarks: Option<Landmarks>,
     /// How sure whoever saw it is that it is a face, from 0 to 1.
     pub score: f32,
 }
 
-impl Sighting {
+impl Observation {
     fn with_landmarks(&self) -> Option<(Rect, Landmarks)> {
         Some((self.rect, self.landmarks?))
     }
 }
 
-/// What a sighting is worth.
+/// What an observation is worth.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Certainty {
+pub enum Confidence {
     /// No face by itself, but enough for one that was there before (Zhang et al., "ByteTrack", 2022).
-    Faint,
-    /// Counts with the next sighting.
-    Likely,
+    Low,
+    /// Counts with the next observation.
+    Medium,
     /// Counts at once.
-    Sure,
+    High,
 }
 
 /// Tracks that are kept at most: those of an update and as many that may come back. More would come from boxes
 /// that are elsewhere in each frame, which nobody could follow.
 const MOST_TRACKS: usize = 512;
 /// How much a face counts that is seen faintly, where its smile is asked for.
-const FAINT_SHARE: f32 = 0.1;
+const LOW_WEIGHT: f32 = 0.1;
 
-/// A face from its first sighting to its last.
+/// A face from its first observation to its last.
 #[derive(Clone, Debug)]
 pub struct Track {
     /// From 1 on, never given twice; 0 before the face counts.
     pub id: u32,
     /// Where it is: what was seen with its jitter taken out, or where it should be if it is coasting.
     pub rect: Rect,
-    /// Its place among the last sightings, or `None` where it is coasting: not among them.
-    pub sighting: Option<usize>,
+    /// Its place among the last observations, or `None` where it is coasting: not among them.
+    pub observation: Option<usize>,
     /// Whether it smiles, once that was asked.
     pub answer: Option<Answer>,
-    /// The score of the last sighting.
+    /// The score of the last observation.
     pub score: f32,
-    /// The landmarks of the last sighting, with the box that it had.
+    /// The landmarks of the last observation, with the box that it had.
     seen_with: Option<(Rect, Landmarks)>,
-    /// Whether the last sighting was a faint one.
+    /// Whether the last observation was one of low confidence.
     faint: bool,
     /// Whether it takes a better one.
     doubted: bool,
@@ -97,10 +101,10 @@ pub struct Track {
 
 /// Follows faces through a stream.
 ///
-/// A sighting goes to the track whose predicted box it overlaps most; what is left of the tracks gets
-/// the faint sightings that are in the same place, and failing these what is near by: small boxes can
+/// A observation goes to the track whose predicted box it overlaps most; what is left of the tracks gets
+/// the observations of low confidence that are in the same place, and failing these what is near by: small boxes can
 /// leave their place from one frame to the next. In the first picture, which may be the only one,
-/// likely sightings count at once.
+/// likely observations count at once.
 #[derive(Debug, Default)]
 pub struct Tracker {
     /// May change between two updates.
@@ -108,7 +112,7 @@ pub struct Tracker {
     tracks: Vec<Track>,
     matcher: Matcher,
     last_id: u32,
-    /// The time of the last picture, and of the last one with sightings, if there was one.
+    /// The time of the last picture, and of the last one with observations, if there was one.
     time: Option<Duration>,
     updated: Option<Duration>,
 }
@@ -131,7 +135,7 @@ impl Tracker {
         self.tracks.iter_mut().for_each(|track| track.answer = None);
     }
 
-    /// Has each face seen better than faintly before faint sightings keep it again: another locator may know
+    /// Has each face seen with more than low confidence before observations of low confidence keep it again: another face detector may know
     /// nothing of it.
     pub fn doubt_faces(&mut self) {
         self.tracks.iter_mut().for_each(|track| track.doubted = true);
@@ -146,9 +150,9 @@ impl Tracker {
         }
     }
 
-    /// Takes in the sightings of the frame at `time`. Where time goes backwards, all faces before
+    /// Takes in the observations of the frame at `time`. Where time goes backwards, all faces before
     /// are forgotten.
-    pub fn update(&mut self, sightings: &[Sighting], time: Duration) {
+    pub fn update(&mut self, observations: &[Observation], time: Duration) {
         if self.time.is_some_and(|last| time < last) {
             self.forget();
         }
@@ -156,38 +160,39 @@ impl Tracker {
         let interval = time.saturating_sub(self.updated.unwrap_or(time));
         self.time = Some(time);
         self.updated = Some(time);
-        let patience = self.settings.patience;
-        self.tracks.retain(|track| track.missed_once() || time.saturating_sub(track.seen) <= patience);
+        let max_age = self.settings.max_age;
+        self.tracks.retain(|track| track.missed_once() || time.saturating_sub(track.seen) <= max_age);
         for track in &mut self.tracks {
             track.rect = track.motion.predict(time.saturating_sub(track.seen)).rect();
         }
-        let matched = self.matcher.assign(&self.tracks, sightings, interval);
-        for (track, &sighting) in self.tracks.iter_mut().zip(matched.of_tracks) {
-            track.sighting = sighting;
-            track.missed = if sighting.is_some() { 0 } else { track.missed + 1 };
-            if let Some(index) = sighting {
-                track.motion.update(sightings[index].rect, time.saturating_sub(track.seen));
+        let matched = self.matcher.assign(&self.tracks, observations, interval);
+        for (track, &observation) in self.tracks.iter_mut().zip(matched.of_tracks) {
+            track.observation = observation;
+            track.missed = if observation.is_some() { 0 } else { track.missed + 1 };
+            if let Some(index) = observation {
+                track.motion.update(observations[index].rect, time.saturating_sub(track.seen));
                 track.rect = track.motion.rect();
                 track.seen = time;
-                track.score = sightings[index].score;
-                track.seen_with = sightings[index].with_landmarks();
-                track.faint = sightings[index].certainty == Certainty::Faint;
+                track.score = observations[index].score;
+                track.seen_with = observations[index].with_landmarks();
+                track.faint = observations[index].confidence == Confidence::Low;
                 track.doubted = false;
             }
         }
-        // A likely sighting that nothing follows was none.
-        self.tracks.retain(|track| track.id > 0 || track.sighting.is_some());
+        // A likely observation that nothing follows was none.
+        self.tracks.retain(|track| track.id > 0 || track.observation.is_some());
         for track in self.tracks.iter_mut().filter(|track| track.id == 0) {
             track.id = next(&mut self.last_id);
         }
-        for (index, sighting) in sightings.iter().enumerate().filter(|(index, _)| !matched.sightings[*index])
+        for (index, observation) in
+            observations.iter().enumerate().filter(|(index, _)| !matched.observations[*index])
         {
-            let id = match sighting.certainty {
-                Certainty::Faint => continue,
-                Certainty::Likely if !first => 0,
-                Certainty::Likely | Certainty::Sure => next(&mut self.last_id),
+            let id = match observation.confidence {
+                Confidence::Low => continue,
+                Confidence::Medium if !first => 0,
+                Confidence::Medium | Confidence::High => next(&mut self.last_id),
             };
-            self.tracks.push(Track::new(id, index, sighting, time));
+            self.tracks.push(Track::new(id, index, observation, time));
         }
         self.forget_the_longest_unseen();
     }
@@ -213,13 +218,13 @@ impl Tracker {
     }
 
     /// The faces that count: those seen in the last update, and those coasting within
-    /// `settings.hold` or missing for the first time, older ones first.
+    /// `settings.max_coast` or missing for the first time, older ones first.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
         self.tracks.iter().filter(|track| self.counts(track))
     }
 
     fn counts(&self, track: &Track) -> bool {
-        let held = self.time.unwrap_or_default().saturating_sub(track.seen) <= self.settings.hold;
+        let held = self.time.unwrap_or_default().saturating_sub(track.seen) <= self.settings.max_coast;
         track.id > 0 && (track.missed_once() || held)
     }
 
@@ -229,30 +234,30 @@ impl Tracker {
     pub fn answer(&mut self, id: u32, probability: f32, threshold: f32) {
         let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) else { return };
         let (before, now) = (track.answer, self.time.unwrap_or_default());
-        let share = if track.faint { FAINT_SHARE } else { 1.0 };
+        let share = if track.faint { LOW_WEIGHT } else { 1.0 };
         track.answer = Some(Answer::after(before, probability, share, threshold, now, &self.settings.answer));
     }
 }
 
 impl Track {
-    fn new(id: u32, index: usize, sighting: &Sighting, time: Duration) -> Self {
+    fn new(id: u32, index: usize, observation: &Observation, time: Duration) -> Self {
         Self {
             id,
-            rect: sighting.rect,
-            sighting: Some(index),
+            rect: observation.rect,
+            observation: Some(index),
             answer: None,
-            score: sighting.score,
-            seen_with: sighting.with_landmarks(),
+            score: observation.score,
+            seen_with: observation.with_landmarks(),
             faint: false,
             doubted: false,
-            motion: Motion::new(sighting.rect),
+            motion: Motion::new(observation.rect),
             seen: time,
             missed: 0,
         }
     }
 
-    /// The landmarks of the last sighting, moved and scaled with the box to where the face is now, in pixels. They may
-    /// lie outside of the picture. `None` where that sighting had none.
+    /// The landmarks of the last observation, moved and scaled with the box to where the face is now, in pixels. They may
+    /// lie outside of the picture. `None` where that observation had none.
     pub fn landmarks(&self) -> Option<Landmarks> {
         let (seen, landmarks) = self.seen_with?;
         Some(landmarks.map(|point| seen.carry(point, self.rect)))
@@ -278,16 +283,16 @@ mod tests {
     fn boxes_that_are_elsewhere_in_each_frame_fill_no_memory() {
         let mut tracker = Tracker::default();
         for frame in 0..20u32 {
-            let sightings: Vec<Sighting> = (0..256)
+            let observations: Vec<Observation> = (0..256)
                 .map(|index| {
                     let (x, y) = (100.0 * index as f32, 1000.0 * frame as f32);
                     let rect = Rect { x, y, width: 10.0, height: 10.0 };
-                    Sighting { rect, certainty: Certainty::Sure, landmarks: None, score: 1.0 }
+                    Observation { rect, confidence: Confidence::High, landmarks: None, score: 1.0 }
                 })
                 .collect();
-            tracker.update(&sightings, Duration::from_millis(10) * frame);
+            tracker.update(&observations, Duration::from_millis(10) * frame);
             assert!(tracker.tracks.len() <= MOST_TRACKS, "{} tracks", tracker.tracks.len());
-            assert_eq!(tracker.tracks().filter(|track| track.sighting.is_some()).count(), 256);
+            assert_eq!(tracker.tracks().filter(|track| track.observation.is_some()).count(), 256);
         }
     }
 }

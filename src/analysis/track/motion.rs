@@ -1,4 +1,5 @@
-//! Where a box is and how it moves, seen through noise.
+//! Where a box is and how it moves, seen through noise: an alpha-beta filter, which is a Kalman filter of steady state
+//! without its matrices.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::analysis::crop::Rect;
 const CALM: f32 = 0.15;
 /// A deviation of this share of the box from where it should be is still likely to be noise.
 const NOISE: f32 = 0.04;
-/// The most that one sighting changes the speed, as a share of what it seems to say.
+/// The most that one observation changes the speed, as a share of what it seems to say.
 const TRUST: f32 = 0.5;
 /// Time constant with which a box that isn't seen comes to rest.
 const COAST: f32 = 0.2;
@@ -35,7 +36,7 @@ impl Motion {
         Rect { x: x - width / 2.0, y: y - height / 2.0, width, height }
     }
 
-    /// Where the box should be after `elapsed` without a sighting.
+    /// Where the box should be after `elapsed` without an observation.
     pub fn predict(&self, elapsed: Duration) -> Self {
         let way = COAST * (1.0 - (-elapsed.as_secs_f32() / COAST).exp());
         let mut predicted = *self;
@@ -45,7 +46,7 @@ impl Motion {
         predicted
     }
 
-    /// Takes in a sighting `elapsed` after the last one.
+    /// Takes in an observation `elapsed` after the last one.
     pub fn update(&mut self, rect: Rect, elapsed: Duration) {
         let seconds = elapsed.as_secs_f32();
         if seconds == 0.0 {

@@ -240,7 +240,7 @@ pub fn check_robustness(region: Region) -> Result<()> {
     match region {
         Region::Faces => Ok(()),
         _ => Err(Error::Mismatch(
-            "--robustness: it is about faces that the locator finds; leave it out with another --region"
+            "--robustness: it is about faces that the face detector finds; leave it out with another --region"
                 .into(),
         )),
     }

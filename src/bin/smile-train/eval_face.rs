@@ -1,4 +1,4 @@
-//! Measuring a face locator.
+//! Measuring a face detector.
 
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ pub fn run(arguments: &EvalArguments, mut weights: FaceWeights, outputs: &Output
         weights.metadata.threshold = threshold;
     }
     let [path] = &arguments.data[..] else {
-        return Err(Error::Mismatch("--data: a face locator is measured on one data set at a time".into()));
+        return Err(Error::Mismatch("--data: a face detector is measured on one data set at a time".into()));
     };
     outputs::spare_pictures(outputs, "--data", path)?;
     if let Some(things) = &arguments.no_face {

@@ -44,7 +44,7 @@ fn export(weights: &Path, size: Option<[usize; 2]>) -> Result<Export> {
     match size {
         None => Ok(smile.to_onnx()?),
         Some(_) => Err(Error::Mismatch(format!(
-            "--size is only for weights of a face locator; {} holds those for smiles, whose pictures have one size",
+            "--size is only for weights of a face detector; {} holds those for smiles, whose pictures have one size",
             weights.display()
         ))),
     }

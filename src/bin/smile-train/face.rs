@@ -1,4 +1,4 @@
-//! Training a face locator.
+//! Training a face detector.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -156,7 +156,7 @@ fn initial(path: &Path, recipe: &Recipe, outputs: &Outputs) -> Result<FaceWeight
 pub fn read(files: &FaceFiles) -> Result<FaceData> {
     if files.boxes.is_empty() {
         return Err(Error::Mismatch(
-            "a face locator is about boxes: give their table with --boxes FILE.csv".into(),
+            "a face detector is about boxes: give their table with --boxes FILE.csv".into(),
         ));
     }
     let bar = ProgressBar::no_length();

@@ -58,7 +58,7 @@ fn escaped(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// The locator's weights in a file, or the built-in ones.
+/// The face detector's weights in a file, or the built-in ones.
 pub fn face_weights(path: Option<&Path>) -> Result<FaceWeights> {
     Ok(match path {
         Some(path) => FaceWeights::read(path)?,

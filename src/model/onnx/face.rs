@@ -1,4 +1,4 @@
-//! The face locator: from pixels to boxes, which others suppress.
+//! The face detector: from pixels to boxes, which others suppress.
 
 use super::graph::{Builder, Kind, Value, int, ints};
 use super::layers::{self, Answer};

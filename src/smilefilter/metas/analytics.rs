@@ -18,7 +18,7 @@ const FACE: &str = "face";
 /// What detectors call a face, in any case of letters: GStreamer's decoder for Ultra-Light-Fast, DL Streamer's models
 /// and YOLO for faces; networks of Open Images.
 const FACES: [&str; 2] = [FACE, "human face"];
-/// For how long a face that is gone keeps the time of its first sighting, should it come back.
+/// For how long a face that is gone keeps the time of its first observation, should it come back.
 const REMEMBERED: ClockTime = ClockTime::from_seconds(60);
 
 type Relations<'a> = gst::MetaRefMut<'a, AnalyticsRelationMeta, gst::meta::Standalone>;

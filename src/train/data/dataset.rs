@@ -157,7 +157,7 @@ impl Catalog {
     /// Decodes and crops all pictures on all cores; calls `decoded` after each one.
     ///
     /// # Errors
-    /// [`Error::NoPictures`] where not a single one can be read, and where the locator's weights
+    /// [`Error::NoPictures`] where not a single one can be read, and where the face detector's weights
     /// are not whole.
     pub fn decode(self, view: View, decoded: impl Fn() + Sync) -> Result<Dataset> {
         // Where one can be had, each thread can have its own.

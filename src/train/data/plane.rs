@@ -39,7 +39,7 @@ impl Plane {
         Self { width, height, pixels: vec![value; width * height] }
     }
 
-    /// The same with its right and lower edge going on, as the locator fills frames up.
+    /// The same with its right and lower edge going on, as the face detector fills frames up.
     pub fn padded(&self, [width, height]: [usize; 2]) -> Self {
         let mut padded = Self::new(width, height, 0);
         for (y, row) in padded.pixels.chunks_exact_mut(width).enumerate() {
@@ -110,7 +110,7 @@ pub fn bilinear_rgb(image: &RgbImage, [x, y]: [f32; 2]) -> image::Rgb<u8> {
 }
 
 impl Grey {
-    /// Brightness with the weights of ITU-R BT.601, as the locator takes it from RGB frames.
+    /// Brightness with the weights of ITU-R BT.601, as the face detector takes it from RGB frames.
     pub fn new(image: &RgbImage) -> Self {
         let brightness = |rgb: &image::Rgb<u8>| {
             let [r, g, b] = rgb.0.map(f32::from);

@@ -1,4 +1,4 @@
-//! Chance variations of a cut-out face: what a camera, a locator and a compressor do to it.
+//! Chance variations of a cut-out face: what a camera, a face detector and a compressor do to it.
 //!
 //! Their strength, from 0 to 1, says how far faces are moved and how much the light changes, and how
 //! often they are softened, noisy, compressed or hidden in part; not how often they are grey or
@@ -92,7 +92,7 @@ fn lit(strength: f32, rng: &mut ChaCha8Rng) -> (Light, f32) {
 /// Turned, shifted, scaled and mirrored.
 fn moved(wide: &[u8], [width, height]: [usize; 2], strength: f32, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let size = [WIDE * width, WIDE * height];
-    // Mostly what a locator does; now and then a tight crop, or a loose one.
+    // Mostly what a face detector does; now and then a tight crop, or a loose one.
     let scale = match chance(rng, 0.3 * strength) {
         true => log_uniform(rng, 0.6, 1.5),
         false => log_uniform(rng, 0.8, 1.25).powf(strength),

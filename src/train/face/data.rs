@@ -43,7 +43,7 @@ pub struct Picture {
 /// What overlaps a face or something unclear by this intersection over union is no false box.
 pub(super) const NEAR: f32 = 0.2;
 
-/// Where pictures for a face locator are.
+/// Where pictures for a face detector are.
 #[derive(Clone, Copy)]
 pub struct FaceFiles<'a> {
     /// The folder or archive that is split.
@@ -63,7 +63,7 @@ pub struct FaceFiles<'a> {
     pub extra_no_face: &'a [PathBuf],
 }
 
-/// What a face locator is trained on and measured with.
+/// What a face detector is trained on and measured with.
 #[derive(Default)]
 pub struct FaceData {
     /// The last component of each path that was read.

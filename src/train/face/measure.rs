@@ -1,4 +1,4 @@
-//! How well a locator finds faces: by their height and tilt, how often it sees some where there are none, and how
+//! How well a face detector finds faces: by their height and tilt, how often it sees some where there are none, and how
 //! precise it is.
 
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ pub struct Alarms {
     pub boxes: usize,
 }
 
-/// What can be said of a locator.
+/// What can be said of a face detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recall {
     /// By height and tilt.

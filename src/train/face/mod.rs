@@ -44,7 +44,7 @@ impl<'a> Faces<'a> {
     /// For networks that `metadata` describes; scenes are put together from `pictures` alone.
     ///
     /// # Errors
-    /// Where the architecture is no face locator's.
+    /// Where the architecture is no face detector's.
     pub fn new(metadata: FaceMetadata, pictures: &[&'a Picture]) -> Result<Self> {
         let strides = metadata.architecture.face_strides()?;
         let (faces, backgrounds) = pictures.iter().partition(|picture| !picture.faces.is_empty());

@@ -1,4 +1,4 @@
-//! How a face locator's weights came about, as it stands in their metadata under `training`.
+//! How a face detector's weights came about, as it stands in their metadata under `training`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a face locator's heads are to say of a scene, and how wrong they are.
+//! What a face detector's heads are to say of a scene, and how wrong they are.
 
 use super::scene::Scene;
 use crate::analysis::crop::Rect;

@@ -14,7 +14,7 @@ pub enum Preset {
     PaperDeep,
     /// A network that finds faces, from boxes
     Face,
-    /// Our own network for faces that the locator found
+    /// Our own network for faces that the face detector found
     Smile,
 }
 

@@ -93,7 +93,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is done to the box that the locator found instead of to the picture.
+    /// Whether it is done to the box that the face detector found instead of to the picture.
     pub fn is_of_box(self) -> bool {
         matches!(self, Self::BoxShift | Self::BoxScale)
     }

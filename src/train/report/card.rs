@@ -58,7 +58,7 @@ impl Card {
         Ok(())
     }
 
-    /// Takes what `eval --json` wrote of a face locator, for the marker `locator`.
+    /// Takes what `eval --json` wrote of a face detector, for the marker `locator`.
     ///
     /// # Errors
     /// Where a result or the marker is missing.

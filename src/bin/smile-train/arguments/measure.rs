@@ -9,8 +9,8 @@ use gstsmile::model::{DeviceChoice, Region};
 
 use super::numbers::*;
 
-/// What is only for a face locator's weights.
-const LOCATOR: &str = "With a face locator's weights";
+/// What is only for a face detector's weights.
+const LOCATOR: &str = "With a face detector's weights";
 
 #[derive(Debug, Args)]
 pub struct EvalArguments {
@@ -62,7 +62,7 @@ pub struct EvalArguments {
     /// Part of each picture to look at, if not what the weights say
     #[arg(long, value_enum)]
     pub region: Option<RegionArgument>,
-    /// With --region faces: weights of the locator that finds them, if not the built-in ones
+    /// With --region faces: weights of the face detector that finds them, if not the built-in ones
     #[arg(long, value_name = "FILE")]
     pub face_model: Option<PathBuf>,
     /// Write the results here
@@ -98,7 +98,7 @@ pub struct LocateArguments {
     /// Draw the faces on a sheet of pictures, an even choice where there are many
     #[arg(long, value_name = "FILE.png")]
     pub sheet: Option<PathBuf>,
-    /// Weights of the locator, if not the built-in ones
+    /// Weights of the face detector, if not the built-in ones
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Score from which on there is a face, if not what the weights say
@@ -119,7 +119,7 @@ pub enum RegionArgument {
     Full,
     /// The largest centred square
     Center,
-    /// The face that the locator finds
+    /// The face that the face detector finds
     Faces,
 }
 

@@ -16,7 +16,7 @@ pub struct CardArguments {
     /// What the names of these drawings begin with
     #[arg(long, value_name = "TEXT", default_value = "smile-")]
     pub prefix: String,
-    /// What eval --json wrote of a face locator, for the marker locator
+    /// What eval --json wrote of a face detector, for the marker locator
     #[arg(long, value_name = "FILE.json")]
     pub locator: Option<PathBuf>,
     /// What eval --json wrote of several data sets, for the markers collections and slices
@@ -33,13 +33,13 @@ pub struct CardArguments {
 
 #[derive(Debug, Args)]
 pub struct ExportArguments {
-    /// Weights file, of a smile network or a face locator
+    /// Weights file, of a smile network or a face detector
     pub weights: PathBuf,
     /// File to write: a network from pixels to answers. What GStreamer's onnxinference wants to know of it is
     /// written beside it, with .modelinfo after its name
     #[arg(long, value_name = "FILE.onnx")]
     pub onnx: PathBuf,
-    /// With a face locator's weights: the size of its pictures, if not 320x256. Faces of 18 pixels height and more
+    /// With a face detector's weights: the size of its pictures, if not 320x256. Faces of 18 pixels height and more
     /// are found by the weights that come with it
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
     pub size: Option<[usize; 2]>,

@@ -49,7 +49,7 @@ pub struct TrainArguments {
     /// Part of each picture that the network sees, if not the preset's
     #[arg(long, value_enum, help_heading = "Data")]
     pub region: Option<RegionArgument>,
-    /// With --region faces: weights of the locator that finds them, if not the built-in ones
+    /// With --region faces: weights of the face detector that finds them, if not the built-in ones
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub face_model: Option<PathBuf>,
     /// More pictures to learn from; may be given several times. With --preset smile each is as a

@@ -23,7 +23,7 @@ pub struct Folds {
     pub robustness: Option<Vec<Level>>,
 }
 
-/// What `eval --json` says of a face locator.
+/// What `eval --json` says of a face detector.
 #[derive(Deserialize)]
 pub struct Located {
     threshold: f32,
