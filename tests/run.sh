@@ -27,7 +27,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
 
 step "Shell scripts"
 if have shellcheck; then
-    shellcheck -x pipelines/*.sh tests/*.sh tests/fuzz/*.sh .ci/run .ci/cuda/nvcc
+    shellcheck -x models/recipes/*.sh pipelines/*.sh tests/*.sh tests/fuzz/*.sh .ci/run .ci/cuda/nvcc
 else
     echo "shellcheck is not here, so the scripts are not linted; they are run below."
 fi

@@ -82,7 +82,7 @@ impl Preset {
     pub fn recipe(self) -> Recipe {
         match self {
             Self::PaperDefault => paper(3, 0.0),
-            // The best on a validation part (models/README.md); the paper doesn't say its own.
+            // The best on a validation part (models/notebook.md); the paper doesn't say its own.
             Self::PaperDeep => paper(4, 0.03),
             Self::Smile => Recipe {
                 architecture: Architecture::smile(),

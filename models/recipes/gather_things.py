@@ -6,7 +6,7 @@
             plasma-workspace-wallpapers lxqt-themes ukui-wallpapers torcs-data trigger-rally-data opencv-doc; do
         apt-get download $package && dpkg-deb -x ${package}_*.deb unpacked/$package
     done
-    tests/bench/gather_things.py unpacked yunet.onnx things
+    models/recipes/gather_things.py unpacked yunet.onnx things
 
 Each picture is shrunk to a longer side of 320; what is transparent becomes one grey. Left out are
 pictures in which YuNet sees a face at a score of 0.35, at this size or twice it, whose path speaks of
