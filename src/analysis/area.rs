@@ -19,7 +19,7 @@ pub struct Area {
 /// Why a text is no [`Area`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no area: it takes x,y,width,height as shares of the frame from 0 to 1, such as \
+    "{0:?} is no area: it takes x,y,width,height as fractions of the frame from 0 to 1, such as \
      0.25,0.1,0.5,0.8, of which nothing lies outside of the frame"
 )]
 pub struct AreaError(String);
@@ -124,7 +124,7 @@ mod tests {
         let bad =
             ["", "0.1", "0,0,1", "0,0,1,1,1", "0,0,0,1", "-0.1,0,1,1", "0.5,0,0.6,1", "0,0,nan,1", "a,b,c,d"];
         for text in bad.into_iter().chain(["0,0,inf,1", "0;0;1;1"]) {
-            assert!(text.parse::<Area>().unwrap_err().to_string().contains("shares of the frame"), "{text}");
+            assert!(text.parse::<Area>().unwrap_err().to_string().contains("fractions of the frame"), "{text}");
         }
     }
 

@@ -39,7 +39,7 @@ glib::wrapper! {
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
 }
 
-/// Which part of the frame is looked at: the property `region`.
+/// Which part of the frame is analysed: the property `region`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstSmileFilterRegion")]
 pub enum Region {
@@ -95,7 +95,7 @@ pub enum Mode {
     #[enum_value(name = "Sync: each frame waits for its own result", nick = "sync")]
     Sync,
     #[enum_value(
-        name = "Async: frames pass at once with the newest result there is, and the newest frame is looked at next",
+        name = "Async: frames pass at once with the newest result there is, and the newest frame is analysed next",
         nick = "async"
     )]
     /// Frames pass at once with the newest result there is.

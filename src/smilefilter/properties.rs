@@ -227,7 +227,7 @@ fn labels(text: &str) -> Result<Option<Labels>, String> {
         [""] => Ok(None),
         [neutral, smiling] => Ok(Some(Arc::new([neutral.into(), smiling.into()]))),
         ref labels => Err(format!(
-            "{text:?} has {} labels instead of two, for not smiling and for smiling, joined by | as in \
+            "{text:?} has {} where two labels belong, for not smiling and for smiling, joined by | as in \
              \"Sad|Happy\"; the labels stay",
             labels.len()
         )),
@@ -287,7 +287,7 @@ fn network_specs() -> Vec<glib::ParamSpec> {
     ]
 }
 
-/// Properties that say what is looked at and how an answer is found.
+/// Properties that say what is analysed and how an answer is found.
 fn analysis_specs() -> Vec<glib::ParamSpec> {
     let default = FrameSettings::default();
     let share = |name, nick, blurb, range: std::ops::RangeInclusive<f32>, default| {
@@ -312,13 +312,13 @@ fn analysis_specs() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecEnum::builder_with_default("region", default.region)
             .nick("Region")
-            .blurb("Which part of the frame is looked at")
+            .blurb("Which part of the frame is analysed")
             .mutable_playing()
             .build(),
         glib::ParamSpecString::builder("area")
             .nick("Area")
             .blurb(
-                "The part of the frame outside of which nothing is looked at: x,y,width,height as shares of the \
+                "The part of the frame outside of which nothing is analysed: x,y,width,height as fractions of the \
                  frame, such as 0.25,0.1,0.5,0.8 (empty: all of it)",
             )
             .default_value(Some(""))
@@ -345,7 +345,7 @@ fn analysis_specs() -> Vec<glib::ParamSpec> {
         count(
             "max-faces",
             "Maximum faces",
-            "How many faces are looked at, at most; the largest ones",
+            "How many faces are classified, at most; the largest ones",
             default.max_faces,
         ),
         share(
@@ -379,8 +379,8 @@ fn analysis_specs() -> Vec<glib::ParamSpec> {
         count(
             "detection-interval",
             "Detection interval",
-            "Look for faces in every Nth frame, and at least every 150 ms of the stream; in between, they are carried \
-             to where they should be",
+            "Detect faces in every Nth frame, and at least every 150 ms of the stream; in between, their boxes are \
+             predicted",
             default.detection_interval,
         ),
     ]
@@ -479,8 +479,8 @@ pub fn status_specs() -> Vec<glib::ParamSpec> {
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb(
-                "frames, inferences and skipped (guint64): frames seen, looked at by a network, and not \
-                 looked at for lack of time; inference-time-mean and inference-time-max (guint64, in \
+                "frames, inferences and skipped (guint64): frames seen, analysed by a network, and not \
+                 analysed for lack of time; inference-time-mean and inference-time-max (guint64, in \
                  nanoseconds); faces (guint); device and device-reason (gchararray): where the network for smiles runs, and why",
             )
             .read_only()

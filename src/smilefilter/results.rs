@@ -111,7 +111,7 @@ impl FromStr for Event {
     }
 }
 
-/// A face, or with `region` `center` and `full` the part of the frame that was looked at, and the
+/// A face, or with `region` `center` and `full` the part of the frame that was analysed, and the
 /// answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
