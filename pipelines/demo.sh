@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what is missing, builds the plugin and shows it: the webcam in a window where there is a
-# camera and a display, else (or with --offline) the sample pictures as a video file and a PNG.
+# Installs what is missing, builds the plugin and shows it: the webcam in a window where there is a camera and a display,
+# else the sample pictures as a video file and a PNG (only these with --offline), and smile-serve's page in a browser.
 set -eu
 cd "$(dirname "$0")/.."
 . pipelines/setup.sh
@@ -17,6 +17,17 @@ offline() {
     pipelines/files.sh --overwrite tests/data "$PWD/target/demo"
 }
 
+# On a port of its own and with its history under target/, so that it is in nobody's way.
+page() {
+    step "Building smile-serve"
+    SMILE_FEATURES=serve
+    cargo build --release --locked --features "$(plugin_features)" --bin smile-serve
+    set -- pattern:ball tests/data/astronaut.jpg
+    [ ! -c /dev/video0 ] || ! has_camera || set -- /dev/video0 "$@"
+    step "A page to open in a browser, until you press Ctrl-C"
+    exec "${CARGO_TARGET_DIR:-target}/release/smile-serve" "$@" --port 0 --data target/demo/serve
+}
+
 require_rust
 install_missing
 build_plugin
@@ -27,3 +38,4 @@ if [ "${1:-}" != --offline ] && has_display && has_camera; then
 fi
 [ "${1:-}" = --offline ] || echo "There is no camera with a display here."
 offline
+[ "${1:-}" = --offline ] || page

@@ -12,4 +12,4 @@ shift
 quiet=
 [ ! -x "${CARGO_TARGET_DIR:-$here/../target}/release/examples/$name" ] || quiet=--quiet
 # shellcheck disable=SC2086
-exec cargo run --release --locked $quiet --manifest-path "$here/../Cargo.toml" --example "$name" -- "$@"
+exec cargo run --release --locked $quiet --manifest-path "$here/../Cargo.toml" --features "$(plugin_features)" --example "$name" -- "$@"

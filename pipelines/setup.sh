@@ -83,9 +83,10 @@ require_rust() {
         fail "Rust $wanted or newer is needed, and this is $found. Update it with: rustup update (https://rustup.rs; distributions' packages are often too old)"
 }
 
-# What the GStreamer of this system has room for, as --features takes it.
+# What the GStreamer of this system has room for, and what SMILE_FEATURES asks for, as --features takes it.
 plugin_features() {
-    ! pkg-config --exists 'gstreamer-analytics-1.0 >= 1.24' || echo analytics
+    ! pkg-config --exists 'gstreamer-analytics-1.0 >= 1.24' || printf 'analytics '
+    echo "${SMILE_FEATURES:-}"
 }
 
 build_plugin() {

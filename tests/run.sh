@@ -11,25 +11,33 @@ if have apt-get && ! { have shellcheck && have xvfb-run; }; then
     install_with apt-get "shellcheck xvfb xauth libgl1-mesa-dri"
 fi
 
+# One build for all: that of the plugin and of the demonstration is the tests'.
+export SMILE_FEATURES=serve
+
 step "Formatting"
 cargo fmt --check
 
-step "Lints, with and without training"
-cargo clippy --release --locked --all-targets -- -D warnings
+step "Lints, with and without training and smile-serve"
+cargo clippy --release --locked --features serve --all-targets -- -D warnings
 cargo clippy --release --locked --no-default-features --all-targets -- -D warnings
 
 step "Tests"
 # The same random cases on every run: a check that fails has to fail again.
-PROPTEST_RNG_SEED=1 cargo test --release --locked
+PROPTEST_RNG_SEED=1 cargo test --release --locked --features "$(plugin_features)"
 
 step "Documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --features serve --no-deps
 
 step "Shell scripts"
 if have shellcheck; then
     shellcheck -x models/recipes/*.sh pipelines/*.sh tests/*.sh tests/fuzz/*.sh .ci/run .ci/cuda/nvcc
 else
     echo "shellcheck is not here, so the scripts are not linted; they are run below."
+fi
+
+# What smile-serve is made of is nobody else's.
+if cargo tree --locked --edges normal | grep -E ' (axum|hyper|rumqttc|rusqlite|tokio) v'; then
+    fail "the default build has crates of smile-serve's"
 fi
 
 build_plugin

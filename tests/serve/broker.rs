@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::serve::{PATIENCE, Serve, data, metric, wait};
+use super::serve::{Serve, metric, wait};
 use super::stub::{Mood, Stub};
 
 /// A message that was published, by its topic.
@@ -108,6 +107,13 @@ fn configure(folder: &Path, stub: &Stub, rest: &str) -> String {
     file.to_str().unwrap().into()
 }
 
+/// The numbers of the events that history has of a camera, as anybody may see them.
+fn numbers(serve: &Serve, camera: &str) -> Vec<u64> {
+    let history = serve.get(&format!("/api/history?camera={camera}")).json();
+    let events = history["events"].as_array().unwrap().iter();
+    events.map(|event| event["sequence"].as_u64().unwrap()).collect()
+}
+
 #[test]
 fn no_event_is_lost_while_the_broker_is_away_or_the_process_is_killed() {
     let folder = tempfile::tempdir().unwrap();
@@ -126,15 +132,23 @@ fn no_event_is_lost_while_the_broker_is_away_or_the_process_is_killed() {
     broker.is_away.store(true, Ordering::Relaxed);
     wait("a full spool", || (metric(&serve, "spool_waiting", "mqtt") >= 8.0).then_some(()));
     let before = count();
-    // In the middle of writing, with the broker away.
-    serve.kill();
-    let serve = Serve::start(folder.path(), &[&file]);
+    // In the middle of writing, with the broker away, and again and again.
+    let mut serve = serve;
+    for _ in 0..4 {
+        let written = numbers(&serve, "door");
+        serve.kill();
+        serve = Serve::start(folder.path(), &[&file]);
+        assert!(numbers(&serve, "door").starts_with(&written), "history has lost what it had: {written:?}");
+        wait("an event more", || (numbers(&serve, "door").len() > written.len()).then_some(()));
+    }
     broker.is_away.store(false, Ordering::Relaxed);
     wait("what was spooled", || (count() >= before + 8).then_some(()));
     wait("an empty spool", || (metric(&serve, "spool_waiting", "mqtt") <= 2.0).then_some(()));
     assert_eq!(metric(&serve, "spool_dropped_total", "mqtt"), 0.0);
     assert!(serve.terminate().as_secs_f64() < 5.5);
     assert_eq!(broker.last("smilefilter/house/status").as_deref(), Some("offline"));
+    let serve = Serve::start(folder.path(), &[]);
+    let history = BTreeMap::from(["door", "hall"].map(|camera| (camera, numbers(&serve, camera))));
     let lines = std::fs::read_to_string(folder.path().join("events/events.jsonl")).unwrap();
     for (topic, mut numbers) in broker.sequences() {
         numbers.sort_unstable();
@@ -142,6 +156,7 @@ fn no_event_is_lost_while_the_broker_is_away_or_the_process_is_killed() {
         let whole: Vec<u64> = (1..=numbers.len() as u64).collect();
         assert_eq!(numbers, whole, "{topic} has gaps");
         let camera = topic.split('/').nth(2).unwrap();
+        assert_eq!(history[camera], whole, "history of {camera} has gaps");
         let of_file = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let mut of_file: Vec<u64> = of_file
             .filter(|event| event["source"] == camera)
@@ -160,48 +175,4 @@ fn a_full_spool_counts_what_it_drops() {
     let serve = Serve::start(folder.path(), &[&configure(folder.path(), &stub, rest)]);
     wait("drops", || (metric(&serve, "spool_dropped_total", "mqtt") >= 3.0).then_some(()));
     assert_eq!(metric(&serve, "spool_waiting", "mqtt"), 5.0);
-}
-
-#[test]
-fn mosquitto_tells_who_comes_later_how_things_are() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mosquitto = ["mosquitto", "/usr/sbin/mosquitto"].into_iter().find_map(|name| {
-        let mut command = Command::new(name);
-        command.args(["-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
-    });
-    let Some(mut mosquitto) = mosquitto else {
-        return eprintln!("mosquitto isn't installed, so that no real broker is tried (Debian: mosquitto)");
-    };
-    let file = folder.path().join("cameras.toml");
-    let text = format!(
-        "name = \"house\"\n[[camera]]\nname = \"door\"\nsource = \"{}\"\n[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\n",
-        data("astronaut.jpg")
-    );
-    std::fs::write(&file, text).unwrap();
-    let serve = Serve::start(folder.path(), &[file.to_str().unwrap()]);
-    wait("no event waits", || {
-        let camera = serve.camera("door");
-        (camera["events"] == 2 && metric(&serve, "spool_waiting", "mqtt") == 0.0).then_some(())
-    });
-    let state = retained(port, "smilefilter/house/door/state");
-    assert!(state.contains("\"smiling\":1"), "{state}");
-    assert_eq!(retained(port, "smilefilter/house/status"), "online");
-    serve.kill();
-    wait("the last will", || (retained(port, "smilefilter/house/status") == "offline").then_some(()));
-    mosquitto.kill().unwrap();
-    mosquitto.wait().unwrap();
-}
-
-/// What the broker keeps under a topic.
-fn retained(port: u16, topic: &str) -> String {
-    let options = rumqttc::MqttOptions::new(format!("test-{topic}"), "127.0.0.1", port);
-    let (client, mut connection) = rumqttc::Client::new(options, 10);
-    client.subscribe(topic, rumqttc::QoS::AtLeastOnce).unwrap();
-    while let Ok(Ok(event)) = connection.recv_timeout(PATIENCE) {
-        if let rumqttc::Event::Incoming(rumqttc::Packet::Publish(message)) = event {
-            return String::from_utf8(message.payload.to_vec()).unwrap();
-        }
-    }
-    panic!("nothing is kept under {topic}");
 }

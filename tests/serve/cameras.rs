@@ -1,7 +1,7 @@
 //! Cameras stay up, and one harms no other.
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use serde_json::Value;
 
@@ -44,18 +44,28 @@ fn pictures_are_made_for_whoever_looks() {
     let picture = image::load_from_memory(&snapshot.body).unwrap();
     assert_eq!((picture.width(), picture.height()), (640, 480));
     wait("nobody looks", || (serve.camera("ball")["viewers"] == 0).then_some(()));
-    // Five who read nothing, and one who does.
+    // Five of twenty read nothing.
     let idle: Vec<_> =
         (0..5).map(|_| serve.send("GET", "/api/wall?cameras=ball,astronaut", &[], "")).collect();
-    let mut stream = serve.send("GET", "/api/wall?cameras=ball,astronaut,none", &[], "");
+    let readers: Vec<_> = (0..15)
+        .map(|_| {
+            let stream = serve.send("GET", "/api/wall?cameras=ball,astronaut,none", &[], "");
+            std::thread::spawn(move || watch(stream))
+        })
+        .collect();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    drop(idle);
+    wait("nobody looks", || (serve.camera("ball")["viewers"] == 0).then_some(()));
+}
+
+/// Reads a wall until there were some pictures of each camera.
+fn watch(mut stream: TcpStream) {
     let (mut seen, mut part) = (String::new(), [0; 65536]);
-    while seen.matches("Camera: ball").count() < 3 || seen.matches("Camera: astronaut").count() < 3 {
+    while ["Camera: ball", "Camera: astronaut"].iter().any(|camera| seen.matches(camera).count() < 5) {
         let read = stream.read(&mut part).unwrap();
         assert!(read > 0, "the wall has ended");
         seen += &String::from_utf8_lossy(&part[..read]);
     }
-    drop((idle, stream));
-    wait("nobody looks", || (serve.camera("ball")["viewers"] == 0).then_some(()));
 }
 
 #[test]
@@ -99,22 +109,33 @@ fn a_camera_that_fails_comes_back_and_harms_no_other() {
 }
 
 #[test]
-fn numbers_of_events_go_on_after_a_restart() {
+fn numbers_of_events_go_on_over_restarts() {
     let folder = tempfile::tempdir().unwrap();
-    let picture = data("astronaut.jpg");
-    let arguments = [picture.as_str()];
-    let serve = Serve::start(folder.path(), &arguments);
-    let events = |serve: &Serve, least: usize| -> Vec<Value> {
-        wait("events", || {
-            let history = serve.get("/api/history?camera=astronaut").json();
+    let stub = Stub::start(Mood::Well);
+    let camera = serde_json::json!({ "name": "door", "source": stub.source() });
+    let numbers = |serve: &Serve, least: usize| -> Vec<u64> {
+        let events = wait("events", || {
+            let history = serve.get("/api/history?camera=door").json();
             history["events"].as_array().filter(|events| events.len() >= least).cloned()
-        })
+        });
+        events.iter().map(|event: &Value| event["sequence"].as_u64().unwrap()).collect()
     };
-    events(&serve, 2);
-    // In the middle of whatever it does.
+    let serve = Serve::start(folder.path(), &[]);
+    assert_eq!(serve.json("POST", "/api/cameras", &camera).status, 201);
+    numbers(&serve, 2);
+    // Of the camera's pipeline, whose element begins to count again,
+    stub.set(Mood::Gone);
+    serve.wait_for_state("door", "waiting");
+    stub.set(Mood::Well);
+    numbers(&serve, 4);
+    // of the process, in the middle of whatever it does,
     serve.kill();
-    let serve = Serve::start(folder.path(), &arguments);
-    let numbers: Vec<_> = events(&serve, 4).iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, [1, 2, 3, 4]);
+    let serve = Serve::start(folder.path(), &[]);
+    numbers(&serve, 6);
+    // and of the camera itself.
+    assert_eq!(serve.ask("DELETE", "/api/cameras/door", &[], "").status, 204);
+    assert_eq!(serve.json("POST", "/api/cameras", &camera).status, 201);
+    let last = numbers(&serve, 8);
+    assert_eq!(last, (1..=last.len() as u64).collect::<Vec<_>>());
     serve.terminate();
 }

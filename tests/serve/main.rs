@@ -2,8 +2,12 @@
 
 mod api;
 mod broker;
+mod browser;
 mod cameras;
 mod command;
+mod fuzz;
+mod mosquitto;
+mod page;
 mod security;
 mod serve;
 mod stub;

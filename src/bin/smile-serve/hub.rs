@@ -1,4 +1,4 @@
-//! Where the cameras' events meet whoever wants them: browsers at once, the store for everything that is kept.
+//! Where the cameras' events meet whoever wants them: the store first, and browsers when it has them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ pub struct Told {
     pub json: String,
 }
 
-/// What browsers and brokers hear at once.
+/// What browsers hear.
 #[derive(Clone, Debug)]
 pub enum Notice {
     Event(Arc<Told>),
@@ -47,6 +47,8 @@ pub enum Notice {
 pub struct Hub {
     notices: broadcast::Sender<Notice>,
     records: SyncSender<Record>,
+    /// Records on their way to the store.
+    waiting: AtomicU64,
     dropped: AtomicU64,
     /// The number of each camera's last event.
     sequences: Mutex<HashMap<String, u64>>,
@@ -57,6 +59,7 @@ impl Hub {
         Self {
             notices: broadcast::Sender::new(NOTICES),
             records,
+            waiting: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             sequences: Mutex::default(),
         }
@@ -73,7 +76,9 @@ impl Hub {
         *known = sequence.max(*known);
     }
 
-    /// Numbers an event in the order of the camera's events, over all of its pipelines, and tells it.
+    /// Numbers an event in the order of the camera's events, over all of its pipelines, and hands it to the store.
+    ///
+    /// Nobody hears of it before it is on the disk: a number that was seen is never given to another event.
     pub fn event(&self, camera: &str, time: u64, results: &mut Results) {
         {
             let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,8 +94,17 @@ impl Hub {
             identity: results.identity,
             json: results.to_json(),
         });
-        self.record(Record::Event(told.clone()));
-        let _ = self.notices.send(Notice::Event(told));
+        self.record(Record::Event(told));
+    }
+
+    /// Tells what the store has written.
+    pub fn written(&self, batch: &[Record]) {
+        self.waiting.fetch_sub(batch.len() as u64, Ordering::Relaxed);
+        for record in batch {
+            if let Record::Event(told) = record {
+                let _ = self.notices.send(Notice::Event(told.clone()));
+            }
+        }
     }
 
     pub fn changed(&self, camera: &str) {
@@ -100,9 +114,18 @@ impl Hub {
     /// Hands something to the store. A disk that doesn't keep up holds up no camera: what it has no time for is
     /// counted.
     pub fn record(&self, record: Record) {
-        if let Err(TrySendError::Full(_)) = self.records.try_send(record) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.records.try_send(record) {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if let TrySendError::Full(_) = error {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Records that wait to be written.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// How much the store was too slow for.

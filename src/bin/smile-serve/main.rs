@@ -1,8 +1,8 @@
 //! Keeps many cameras running, shows them in a browser, and brings their events to where they are used.
 //!
 //! ```text
-//! camera (a thread and a pipeline each) ─▶ hub ─▶ web (browsers, at once)
-//!                                           └───▶ store (history, spool) ─▶ sinks (files, MQTT)
+//! camera (a thread and a pipeline each) ─▶ hub ─▶ store (history, spool) ─▶ web (browsers)
+//!                                                                        └▶ sinks (files, MQTT)
 //! ```
 
 mod arguments;
@@ -93,7 +93,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     let page = format!("http://{}/", listener.local_addr()?);
     let (records, inbox) = sync_channel(RECORDS);
     let hub = Arc::new(Hub::new(records));
-    let writer = store::start(store.clone(), inbox)?;
+    let writer = store::start(store.clone(), hub.clone(), inbox)?;
     let fleet = Arc::new(Fleet::start(config.camera.clone(), arguments.shard, hub.clone(), store.clone())?);
     let name = config.name.clone().unwrap_or_else(|| default_name(arguments));
     let (stop_sinks, sinks_stop) = watch::channel(false);

@@ -95,6 +95,8 @@ struct Connection<'a> {
     /// What waits for its acknowledgement, by packet identifier.
     unacknowledged: HashMap<u16, Option<i64>>,
     in_flight: BTreeSet<i64>,
+    /// Whether events were acknowledged that the store doesn't know of yet.
+    is_news: bool,
     /// The last event that was published.
     last: i64,
     /// Cameras whose state is to be published.
@@ -117,6 +119,7 @@ impl<'a> Connection<'a> {
             requested: VecDeque::new(),
             unacknowledged: HashMap::new(),
             in_flight: BTreeSet::new(),
+            is_news: false,
             last: 0,
             changed: BTreeSet::new(),
             discovered: BTreeSet::new(),
@@ -129,6 +132,7 @@ impl<'a> Connection<'a> {
         let mut notices = self.sink.context.hub.listen();
         let mut spooled = self.sink.context.store.spooled();
         let mut stop = self.sink.context.stop.clone();
+        let mut news = Vec::new();
         loop {
             if self.was_up
                 && let Err(error) = self.fill()
@@ -136,10 +140,15 @@ impl<'a> Connection<'a> {
                 return Some(error.to_string());
             }
             tokio::select! {
-                event = self.events.recv() => match event {
-                    Some(Ok(event)) => if let Err(error) = self.take(&event) { return Some(error.to_string()) },
-                    Some(Err(error)) => return Some(error),
-                    None => return Some("the connection has ended".into()),
+                count = self.events.recv_many(&mut news, WINDOW) => {
+                    let taken = news.drain(..).try_for_each(|event| Ok(self.take(&event?)?));
+                    // Also of what came before the connection broke.
+                    if let Err(error) = taken.and(self.acknowledge()) {
+                        return Some(error.to_string());
+                    }
+                    if count == 0 {
+                        return Some("the connection has ended".into());
+                    }
                 },
                 notice = notices.recv() => match notice {
                     Ok(Notice::Changed(name)) => drop(self.changed.insert(name.to_string())),
@@ -177,11 +186,19 @@ impl<'a> Connection<'a> {
             Event::Incoming(Packet::PubAck(ack)) => {
                 if let Some(Some(number)) = self.unacknowledged.remove(&ack.pkid) {
                     self.in_flight.remove(&number);
-                    let until = self.in_flight.first().map_or(self.last, |first| first - 1);
-                    self.sink.context.store.acknowledge(MQTT, until)?;
+                    self.is_news = true;
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tells the store, for many events at once: each time is a write to the disk.
+    fn acknowledge(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.is_news) {
+            let until = self.in_flight.first().map_or(self.last, |first| first - 1);
+            self.sink.context.store.acknowledge(MQTT, until)?;
         }
         Ok(())
     }
@@ -263,7 +280,7 @@ impl<'a> Connection<'a> {
                 let _ = self.publish(self.sink.topics.status(), "offline".into(), true, None);
             }
             match timeout(until.saturating_duration_since(Instant::now()), self.events.recv()).await {
-                Ok(Some(Ok(event))) => drop(self.take(&event)),
+                Ok(Some(Ok(event))) => drop(self.take(&event).and_then(|()| self.acknowledge())),
                 _ => break,
             }
         }

@@ -1,6 +1,7 @@
 //! What is kept, in one SQLite database: events, minutes, cameras that were added, and the spool for brokers.
 //!
-//! SQLite's write-ahead log makes each batch there whole or not at all, also after SIGKILL.
+//! SQLite's write-ahead log makes each batch there whole or not at all, also after SIGKILL, and is synced with each, so
+//! that a loss of power takes nothing back that a broker or a browser was told.
 
 pub mod history;
 pub mod spool;
@@ -115,7 +116,7 @@ fn open(file: &Path, sinks: &[&str]) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > VERSION {
         return Err(rusqlite::Error::ToSqlConversionFailure("a newer smile-serve wrote it".into()));

@@ -9,7 +9,7 @@ use rusqlite::{Transaction, params};
 use tracing::error;
 
 use super::{Store, spool};
-use crate::hub::{Record, Told};
+use crate::hub::{Hub, Record, Told};
 use crate::now;
 
 /// How long records wait for others to be written with.
@@ -22,11 +22,11 @@ const AGAIN: Duration = Duration::from_millis(500);
 const LAST_TRIES: u32 = 3;
 
 /// Writes records until [`Record::End`].
-pub fn start(store: Arc<Store>, records: Receiver<Record>) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("store".into()).spawn(move || run(&store, &records))
+pub fn start(store: Arc<Store>, hub: Arc<Hub>, records: Receiver<Record>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("store".into()).spawn(move || run(&store, &hub, &records))
 }
 
-fn run(store: &Store, records: &Receiver<Record>) {
+fn run(store: &Store, hub: &Hub, records: &Receiver<Record>) {
     let mut swept: Option<Instant> = None;
     let mut is_last = false;
     while !is_last {
@@ -45,6 +45,7 @@ fn run(store: &Store, records: &Receiver<Record>) {
             std::thread::sleep(AGAIN);
             // Whether the end has come can't be seen while the queue is full, but the process ends without it.
         }
+        hub.written(&batch);
         if swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
             swept = Some(Instant::now());
             if let Err(error) = store.sweep(now()) {

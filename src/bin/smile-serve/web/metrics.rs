@@ -104,6 +104,9 @@ fn process(app: &App, registry: &mut Registry) -> Result<(), crate::Error> {
         waiting.get_or_create(&label).set(i64::try_from(sink.waiting).unwrap_or(i64::MAX));
         dropped.get_or_create(&label).inc_by(sink.dropped);
     }
+    let waiting: Gauge = Gauge::default();
+    waiting.set(i64::try_from(app.hub.waiting()).unwrap_or(i64::MAX));
+    registry.register("records_waiting", "Records that are on their way to the disk", waiting);
     let lost: Counter = Counter::default();
     lost.inc_by(app.hub.dropped());
     registry.register("records_dropped", "Records that the disk was too slow for", lost);

@@ -63,12 +63,12 @@ function draw(camera) {
   link.classList.toggle("smiles", camera.smiling > 0);
   link.querySelector("b").textContent = title(camera);
   const who = link.querySelector(".who");
-  who.textContent = camera.faces ? count(camera.faces, "face", "faces") : "";
+  who.textContent = camera.faces ? count(camera.faces, "face", "faces") : camera.state === "live" ? "nobody" : "";
   if (camera.smiling) who.append(", ", make("em", "", count(camera.smiling, "smile", "smiles")));
   const pill = link.querySelector(".pill");
   pill.className = `pill ${camera.state}`;
   pill.textContent = camera.state;
-  link.setAttribute("aria-label", `${title(camera)}, ${camera.state}, ${who.textContent || "nobody"}`);
+  link.setAttribute("aria-label", [title(camera), camera.state, who.textContent].filter(Boolean).join(", "));
 }
 
 function total() {
@@ -76,6 +76,7 @@ function total() {
   const sum = (key) => all.reduce((sum, camera) => sum + camera[key], 0);
   by("count-live").textContent = `${all.filter((camera) => camera.state === "live").length}/${all.length}`;
   by("count-faces").textContent = sum("faces");
+  by("count-faces").previousElementSibling.textContent = sum("faces") === 1 ? "face" : "faces";
   by("count-smiling").textContent = sum("smiling");
   by("empty").hidden = all.length > 0;
 }
