@@ -58,7 +58,8 @@ fn gst_launch_takes_every_property() {
 
 #[test]
 fn gst_launch_shows_what_a_property_refuses() {
-    let refused = [("labels=no,yes", "where two labels belong"), ("area=0.5,0.5,0.6,0.6", "fractions of the frame")];
+    let refused =
+        [("labels=no,yes", "where two labels belong"), ("area=0.5,0.5,0.6,0.6", "fractions of the frame")];
     for (property, words) in refused {
         let line = format!("videotestsrc num-buffers=2 ! smilefilter region=center {property} ! fakesink");
         let text = succeed("gst-launch-1.0", &line);

@@ -124,7 +124,10 @@ mod tests {
         let bad =
             ["", "0.1", "0,0,1", "0,0,1,1,1", "0,0,0,1", "-0.1,0,1,1", "0.5,0,0.6,1", "0,0,nan,1", "a,b,c,d"];
         for text in bad.into_iter().chain(["0,0,inf,1", "0;0;1;1"]) {
-            assert!(text.parse::<Area>().unwrap_err().to_string().contains("fractions of the frame"), "{text}");
+            assert!(
+                text.parse::<Area>().unwrap_err().to_string().contains("fractions of the frame"),
+                "{text}"
+            );
         }
     }
 
