@@ -37,6 +37,8 @@ pub fn reasons(error: &gst::message::Error, missing: &[String]) -> String {
     // The first lines of it name a place in the source; the last has the system's words.
     let debug = error.debug();
     let reason = debug.as_deref().and_then(|debug| debug.lines().skip(1).last());
+    // Which says what the error says.
+    let reason = reason.filter(|reason| *reason != "streaming stopped, reason error (-5)");
     let mut text = reason.map_or(String::new(), |reason| format!(" ({reason})"));
     if !missing.is_empty() {
         text += &format!(

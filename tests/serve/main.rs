@@ -6,6 +6,8 @@ mod browser;
 mod cameras;
 mod command;
 mod fuzz;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mosquitto;
 mod page;
 mod security;

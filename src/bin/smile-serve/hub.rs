@@ -138,3 +138,34 @@ impl Hub {
         let _ = self.records.send(Record::End);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    const RESULTS: &str = r#"{"timestamp":null,"stream-time":null,"running-time":null,"duration":null,"utc":null,
+        "source":"door","sequence":1,"event":"face-appeared","identity":1,"faces":[],"width":1,"height":1,
+        "inference-time":0,"stale":false,"age":0}"#;
+
+    #[test]
+    fn events_are_told_when_they_are_written_and_gaps_show() {
+        let (records, inbox) = sync_channel(1);
+        let hub = Hub::new(records);
+        let mut notices = hub.listen();
+        hub.begin("door", 4);
+        let happen = || {
+            let mut results = Results::from_json(RESULTS).unwrap();
+            hub.event("door", 0, &mut results);
+            results.sequence
+        };
+        // The second finds no place.
+        assert_eq!([happen(), happen()], [5, 6]);
+        assert_eq!((hub.waiting(), hub.dropped()), (1, 1));
+        assert!(notices.try_recv().is_err());
+        hub.written(&[inbox.recv().unwrap()]);
+        assert!(matches!(notices.try_recv(), Ok(Notice::Event(told)) if told.sequence == 5));
+        assert_eq!((happen(), hub.waiting()), (7, 1));
+    }
+}

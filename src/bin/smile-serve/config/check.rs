@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, check_name};
+use super::{Config, Secrets, check_name};
 
 /// What is wrong, and in which line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,19 +94,33 @@ fn rest(config: &Config) -> Vec<(Vec<&'static str>, String)> {
                 format!("{:?} can't begin topics; leave out # and +", mqtt.topic),
             ));
         }
-        if mqtt.certificate_file.is_some() != mqtt.key_file.is_some() {
-            wrongs.push((
-                vec!["mqtt"],
-                "certificate-file and key-file belong together; give both or none".into(),
-            ));
+        wrongs.extend(secrets("mqtt", mqtt.secrets()));
+    }
+    if let Some(kafka) = &config.kafka {
+        if !cfg!(feature = "kafka") {
+            let text =
+                "this smile-serve was built without Kafka; cargo build --features kafka makes one with it";
+            wrongs.push((vec!["kafka"], text.into()));
         }
-        let of_tls = mqtt.ca_file.is_some() || mqtt.certificate_file.is_some();
-        if of_tls && !mqtt.tls {
-            wrongs.push((vec!["mqtt"], "certificates are for TLS; add tls = true".into()));
+        if kafka.brokers.is_empty() || kafka.topic.is_empty() {
+            wrongs.push((vec!["kafka"], "Kafka takes brokers, such as [\"host:9092\"], and a topic".into()));
         }
-        if mqtt.user.is_none() && mqtt.password_file.is_some() {
-            wrongs.push((vec!["mqtt", "password-file"], "a password needs a user; add user".into()));
-        }
+        wrongs.extend(secrets("kafka", kafka.secrets()));
+    }
+    wrongs
+}
+
+fn secrets(section: &'static str, secrets: Secrets<'_>) -> Vec<(Vec<&'static str>, String)> {
+    let mut wrongs = Vec::new();
+    if secrets.certificate_file.is_some() != secrets.key_file.is_some() {
+        wrongs
+            .push((vec![section], "certificate-file and key-file belong together; give both or none".into()));
+    }
+    if (secrets.ca_file.is_some() || secrets.certificate_file.is_some()) && !secrets.tls {
+        wrongs.push((vec![section], "certificates are for TLS; add tls = true".into()));
+    }
+    if secrets.user.is_none() && secrets.password_file.is_some() {
+        wrongs.push((vec![section, "password-file"], "a password needs a user; add user".into()));
     }
     wrongs
 }

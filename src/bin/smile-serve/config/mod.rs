@@ -4,7 +4,7 @@ pub mod check;
 pub mod properties;
 pub mod source;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gst::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,7 @@ pub struct Config {
     pub spool: Spool,
     pub files: Option<Files>,
     pub mqtt: Option<Mqtt>,
+    pub kafka: Option<Kafka>,
     /// Other processes, which the page links to.
     pub instance: Vec<Instance>,
 }
@@ -129,6 +130,67 @@ impl Mqtt {
         self.port.unwrap_or(if self.tls { 8883 } else { 1883 })
     }
 }
+
+/// Read by every smile-serve, also by one without the feature `kafka`, which says so.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Kafka {
+    /// Some of the cluster's, as host:port.
+    pub brokers: Vec<String>,
+    #[serde(default = "Mqtt::topic")]
+    pub topic: String,
+    #[serde(default)]
+    pub tls: bool,
+    pub ca_file: Option<PathBuf>,
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
+    /// How the user logs in (SASL).
+    #[serde(default)]
+    pub mechanism: Mechanism,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub enum Mechanism {
+    #[serde(rename = "plain")]
+    Plain,
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    #[default]
+    #[serde(rename = "scram-sha-512")]
+    ScramSha512,
+}
+
+/// What a section says of who may read along, and of who it is that writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Secrets<'a> {
+    pub tls: bool,
+    pub ca_file: Option<&'a Path>,
+    pub certificate_file: Option<&'a Path>,
+    pub key_file: Option<&'a Path>,
+    pub user: Option<&'a str>,
+    pub password_file: Option<&'a Path>,
+}
+
+macro_rules! secrets {
+    ($section:ty) => {
+        impl $section {
+            pub fn secrets(&self) -> Secrets<'_> {
+                Secrets {
+                    tls: self.tls,
+                    ca_file: self.ca_file.as_deref(),
+                    certificate_file: self.certificate_file.as_deref(),
+                    key_file: self.key_file.as_deref(),
+                    user: self.user.as_deref(),
+                    password_file: self.password_file.as_deref(),
+                }
+            }
+        }
+    };
+}
+secrets!(Mqtt);
+secrets!(Kafka);
 
 /// Another process with a page of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]

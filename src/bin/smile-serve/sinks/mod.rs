@@ -1,6 +1,8 @@
 //! Where events go beside history: each sink reads the spool and acknowledges what has arrived.
 
 mod files;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mqtt;
 mod tls;
 mod topics;
@@ -13,13 +15,14 @@ use tokio::sync::watch;
 use tracing::error;
 
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, Secrets};
 use crate::fleet::Fleet;
 use crate::hub::Hub;
 use crate::store::Store;
 
 const FILES: &str = "files";
 const MQTT: &str = "mqtt";
+const KAFKA: &str = "kafka";
 
 /// Events that are read at once.
 const BATCH: usize = 200;
@@ -30,7 +33,8 @@ pub const GOODBYE: Duration = Duration::from_millis(1500);
 pub fn names(config: &Config) -> Vec<&'static str> {
     let files = config.files.as_ref().map(|_| FILES);
     let mqtt = config.mqtt.as_ref().map(|_| MQTT);
-    files.into_iter().chain(mqtt).collect()
+    let kafka = config.kafka.as_ref().map(|_| KAFKA);
+    files.into_iter().chain(mqtt).chain(kafka).collect()
 }
 
 /// What a sink works with.
@@ -57,6 +61,11 @@ pub fn start(config: &Config, context: &Context) -> Result<Vec<JoinHandle<()>>, 
         let sink = mqtt::Sink::new(mqtt, context.clone())?;
         threads.push(thread(MQTT, sink.run())?);
     }
+    #[cfg(feature = "kafka")]
+    if let Some(kafka) = &config.kafka {
+        let sink = kafka::Sink::new(kafka, context.clone())?;
+        threads.push(thread(KAFKA, sink.run())?);
+    }
     Ok(threads)
 }
 
@@ -67,6 +76,32 @@ fn thread(
 ) -> Result<JoinHandle<()>, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(std::thread::Builder::new().name(name.into()).spawn(move || runtime.block_on(work))?)
+}
+
+/// The password of a section, without the end of its line.
+fn password(secrets: Secrets<'_>) -> Result<String, Error> {
+    let Some(file) = secrets.password_file else { return Ok(String::new()) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{}: {error}; password-file names it", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).into())
+}
+
+/// How long a broker that can't be reached is left alone.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(500))
+    }
+}
+
+impl Pause {
+    /// Twice as long each time, with some chance in it, so that processes don't come back together.
+    fn next(&mut self) -> Duration {
+        let pause = self.0.mul_f64(0.5 + 0.5 * gst::glib::random_double());
+        self.0 = (2 * self.0).min(Duration::from_secs(30));
+        pause
+    }
 }
 
 /// Says an error once, until it is another one.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
 use super::topics::Topics;
-use super::{BATCH, Complaint, Context, GOODBYE, MQTT, tls};
+use super::{BATCH, Complaint, Context, GOODBYE, MQTT, Pause, password, tls};
 use crate::hub::Notice;
 use crate::{Error, config, stopped};
 
@@ -26,8 +26,6 @@ const WINDOW: usize = 64;
 const REQUESTS: usize = 2 * WINDOW;
 /// The largest message: an event of a hundred faces has some fifty kilobytes.
 const MOST_BYTES: usize = 1 << 20;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub struct Sink {
@@ -47,15 +45,10 @@ impl Sink {
         options.set_max_packet_size(MOST_BYTES, MOST_BYTES);
         options.set_last_will(LastWill::new(topics.status(), "offline", QoS::AtLeastOnce, true));
         if let Some(user) = &config.user {
-            let password = match &config.password_file {
-                Some(file) => std::fs::read_to_string(file)
-                    .map_err(|error| format!("{}: {error}; [mqtt] password-file names it", file.display()))?,
-                None => String::new(),
-            };
-            options.set_credentials(user, password.trim_end_matches(['\r', '\n']));
+            options.set_credentials(user, password(config.secrets())?);
         }
         if config.tls {
-            let client = tls::client(config)?;
+            let client = tls::client(config.secrets())?;
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(client)));
         }
         let broker = format!("{}:{}", config.host, config.port());
@@ -65,22 +58,21 @@ impl Sink {
     /// Connects again and again until it is to stop.
     pub async fn run(self) {
         let mut complaint = Complaint::default();
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::default();
         let mut stop = self.context.stop.clone();
         loop {
             let mut connection = Connection::new(&self);
             let error = connection.run().await;
             if connection.was_up {
                 complaint.forget();
-                pause = FIRST_PAUSE;
+                pause = Pause::default();
             }
             let Some(error) = error else { return };
             complaint.say(format!("the MQTT broker {}: {error}; events wait in the spool", self.broker));
             tokio::select! {
                 () = stopped(&mut stop) => return,
-                () = sleep(pause.mul_f64(0.5 + 0.5 * gst::glib::random_double())) => {}
+                () = sleep(pause.next()) => {}
             }
-            pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
 }
@@ -141,7 +133,7 @@ impl<'a> Connection<'a> {
             }
             tokio::select! {
                 count = self.events.recv_many(&mut news, WINDOW) => {
-                    let taken = news.drain(..).try_for_each(|event| Ok(self.take(&event?)?));
+                    let taken = news.drain(..).try_for_each(|event| self.take(&event?));
                     // Also of what came before the connection broke.
                     if let Err(error) = taken.and(self.acknowledge()) {
                         return Some(error.to_string());

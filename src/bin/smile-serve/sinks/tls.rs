@@ -8,12 +8,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::Error;
-use crate::config::Mqtt;
+use crate::config::Secrets;
 
 /// Trusts the system's certificates, or those of a file, and shows one where it is configured.
-pub fn client(config: &Mqtt) -> Result<Arc<ClientConfig>, Error> {
+pub fn client(secrets: Secrets<'_>) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore::empty();
-    match &config.ca_file {
+    match secrets.ca_file {
         Some(file) => {
             for certificate in certificates(file)? {
                 roots.add(certificate).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -24,12 +24,12 @@ pub fn client(config: &Mqtt) -> Result<Arc<ClientConfig>, Error> {
         }
     }
     if roots.is_empty() {
-        return Err("there are no certificates to trust; [mqtt] ca-file names some".into());
+        return Err("there are no certificates to trust; ca-file names some".into());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let builder = builder.with_root_certificates(roots);
-    let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) else {
+    let (Some(certificate), Some(key)) = (secrets.certificate_file, secrets.key_file) else {
         return Ok(Arc::new(builder.with_no_client_auth()));
     };
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{}: {error}", key.display()))?;

@@ -123,8 +123,6 @@ function facts(camera) {
   by("camera-title").textContent = title(camera);
   by("camera-state").className = `pill ${camera.state}`;
   by("camera-state").textContent = camera.state;
-  by("camera-reason").hidden = !camera.reason;
-  by("camera-reason").textContent = camera.reason ?? "";
   by("camera-remove").hidden = camera.fixed;
   by("camera-picture").alt = `${title(camera)}: ${count(camera.faces, "face", "faces")}, ${camera.smiling} smiling`;
   by("camera-picture").parentElement.classList.toggle("is-away", camera.state !== "live");
@@ -220,8 +218,12 @@ function tell(event, isOld) {
   const feed = by("feed");
   feed.prepend(item);
   while (feed.children.length > FEED) feed.lastChild.remove();
-  by("feed-empty").hidden = true;
+  hint();
   if (!isOld && shown === event.camera) hour(shown);
+}
+
+function hint() {
+  by("feed-empty").hidden = [...by("feed").children].some((item) => !item.hidden);
 }
 
 async function refresh() {
@@ -273,6 +275,7 @@ function route() {
       image.removeAttribute("src");
     }
     for (const item of by("feed").children) item.hidden = Boolean(shown) && shown !== item.dataset.camera;
+    hint();
     scrollTo(0, 0);
   }
   by("wall-view").hidden = Boolean(shown);
