@@ -11,14 +11,14 @@ if have apt-get && ! { have shellcheck && have xvfb-run; }; then
     install_with apt-get "shellcheck xvfb xauth libgl1-mesa-dri"
 fi
 
-# One build for all: that of the plugin and of the demonstration is the tests'.
-export SMILE_FEATURES=serve
+# One build for all: that of the plugin and of the demonstration is the tests'. Kafka brings smile-serve.
+export SMILE_FEATURES=kafka
 
 step "Formatting"
 cargo fmt --check
 
 step "Lints, with and without training and smile-serve"
-cargo clippy --release --locked --features serve --all-targets -- -D warnings
+cargo clippy --release --locked --features kafka --all-targets -- -D warnings
 cargo clippy --release --locked --no-default-features --all-targets -- -D warnings
 
 step "Tests"
@@ -26,7 +26,7 @@ step "Tests"
 PROPTEST_RNG_SEED=1 cargo test --release --locked --features "$(plugin_features)"
 
 step "Documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --features serve --no-deps
+RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --features kafka --no-deps
 
 step "Shell scripts"
 if have shellcheck; then
@@ -36,7 +36,7 @@ else
 fi
 
 # What smile-serve is made of is nobody else's.
-if cargo tree --locked --edges normal | grep -E ' (axum|hyper|rumqttc|rusqlite|tokio) v'; then
+if cargo tree --locked --edges normal | grep -E ' (axum|hyper|rskafka|rumqttc|rusqlite|tokio) v'; then
     fail "the default build has crates of smile-serve's"
 fi
 

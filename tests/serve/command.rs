@@ -22,6 +22,10 @@ fn check_says_what_is_wrong_by_line() {
     for expected in ["cameras.toml:2: ", "cameras.toml:3: ", "cameras.toml:5: ", "max-faces"] {
         assert!(said.contains(expected), "{expected} in {said}");
     }
+    std::fs::write(&file, "[kafka]\nbrokers = []\n").unwrap();
+    let said = refused(&[path, "--check"]);
+    assert!(said.contains("cameras.toml:1: ") && said.contains("host:9092"), "{said}");
+    assert_eq!(said.contains("built without Kafka"), !cfg!(feature = "kafka"), "{said}");
     std::fs::write(&file, "[[camera]]\nname = \"door\"\nsource = \"pattern:ball\"\n").unwrap();
     let output = run(&[path, "--check"]);
     assert!(

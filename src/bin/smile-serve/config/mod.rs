@@ -148,7 +148,7 @@ pub struct Kafka {
     pub password_file: Option<PathBuf>,
     /// How the user logs in (SASL).
     #[serde(default)]
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only Kafka's sink reads it"))]
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code))]
     pub mechanism: Mechanism,
 }
 
