@@ -334,7 +334,7 @@ fn labels_are_in_any_language_and_stay_where_they_make_no_sense() {
     assert!(common::bytes(&before) != common::bytes(&after), "the old label is drawn");
     for wrong in ["only one", "a|b|c", "no,yes", "a\nb\nc"] {
         bench.element.set_property("labels", wrong);
-        assert!(warning(&bench).contains("instead of two"));
+        assert!(warning(&bench).contains("where two labels belong"));
         assert_eq!(bench.element.property::<String>("labels"), labels);
     }
     bench.element.set_property("labels", labels.replace('|', "\n"));

@@ -522,7 +522,7 @@ mod tests {
             assert_eq!(join(&labels(text).unwrap().unwrap()), text);
         }
         for wrong in ["one", "one\ntwo\nthree", "\n\n", "one|two|three", "no,yes", "no;yes", "n\\no"] {
-            assert!(labels(wrong).unwrap_err().contains("instead of two"), "{wrong:?}");
+            assert!(labels(wrong).unwrap_err().contains("where two labels belong"), "{wrong:?}");
         }
     }
 }
