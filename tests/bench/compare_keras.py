@@ -60,7 +60,9 @@ def build(metadata, tensors, jit):
 
 
 def examples(metadata, kind):
-    """The same pictures and labels as ours, in numbers of some kind."""
+    """The same pictures and labels as ours, in numbers of some kind, which models are built with from then on."""
+    keras.config.set_floatx(kind)
+    keras.config.set_dtype_policy(kind)
     pictures = compare.make_pictures(BATCH, metadata["architecture"]["input"])
     number = numpy.dtype(kind).type
     values = pictures.astype(kind) * number(metadata["scale"]) + number(metadata["offset"])
@@ -84,10 +86,8 @@ def run(ours, weights):
     answers = [float(word) for word in ours.ask("losses", weights, BATCH, 3)]
     # In 64 bits Keras says the same with XLA and without; in 32 bits, XLA is off by 5e-3 after three steps, so
     # that its losses are no measure.
-    keras.config.set_floatx("float64")
     values, labels = examples(metadata, "float64")
     compare.check("losses", answers, losses(build(metadata, tensors, False), values, labels, len(answers)), 1e-3)
-    keras.config.set_floatx("float32")
     values, labels = examples(metadata, "float32")
     for name, jit in (("keras", False), ("keras-xla", True)):
         model = build(metadata, tensors, jit)
