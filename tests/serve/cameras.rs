@@ -12,7 +12,8 @@ use super::stub::{Mood, Stub};
 fn a_picture_has_a_face_that_smiles_and_history_knows() {
     let folder = tempfile::tempdir().unwrap();
     let serve = Serve::start(folder.path(), &["pattern:ball", &data("astronaut.jpg")]);
-    let camera = serve.wait_for("astronaut", "a smile", |camera| camera["smiling"] == 1);
+    let camera =
+        serve.wait_for("astronaut", "a smile", |camera| camera["smiling"] == 1 && camera["state"] == "live");
     assert_eq!((&camera["state"], &camera["faces"]), (&"live".into(), &1.into()));
     let history = wait("history", || {
         let history = serve.get("/api/history?camera=astronaut").json();
@@ -84,7 +85,7 @@ fn a_camera_that_fails_comes_back_and_harms_no_other() {
     );
     std::fs::write(&file, text).unwrap();
     let serve = Serve::start(folder.path(), &[file.to_str().unwrap()]);
-    serve.wait_for("stub", "a smile", |camera| camera["smiling"] == 1);
+    serve.wait_for("stub", "a smile", |camera| camera["smiling"] == 1 && camera["state"] == "live");
     let missing = serve.wait_for_state("missing", "waiting");
     assert!(missing["reason"].as_str().unwrap().contains("no-such-file.mp4"), "{missing}");
     for (mood, state) in [(Mood::Silent, "stalled"), (Mood::Gone, "waiting"), (Mood::Rubbish, "waiting")] {
