@@ -35,6 +35,14 @@ else
     echo "shellcheck is not here, so the scripts are not linted; they are run below."
 fi
 
+step "Licences and sources of dependencies"
+if cargo deny --version >/dev/null 2>&1; then
+    # Advisories change from day to day, so that they are looked up by hand: `cargo deny check advisories`.
+    cargo deny check licenses bans sources
+else
+    echo "cargo-deny is not here, so they are not checked."
+fi
+
 # What smile-serve is made of is nobody else's.
 if cargo tree --locked --edges normal | grep -E ' (axum|hyper|rskafka|rumqttc|rusqlite|tokio) v'; then
     fail "the default build has crates of smile-serve's"
